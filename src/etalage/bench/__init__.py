@@ -1,0 +1,1 @@
+"""Which one should I pick? Records, the frontier, the HTML report."""

@@ -1,0 +1,1 @@
+"""Is 0.1 really 10 %? Logits in, probabilities out; numpy only."""

@@ -1,0 +1,1 @@
+"""What can one type? One thin file a command; heavy imports stay inside the commands."""

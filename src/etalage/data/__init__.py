@@ -1,0 +1,1 @@
+"""What happened? Logs in, immutable tables out."""

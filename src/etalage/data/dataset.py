@@ -1,0 +1,49 @@
+"""What do we know? A log, its vocabularies and its tables, in memory and on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from etalage.data.interactions import Interactions
+from etalage.ids import Vocabulary
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Interactions with the meaning of their indices.
+
+    `item_table` and `user_table`, where present, have one row an index, in index order.
+    `impressions` is a click log: user, item, time, clicked (0/1) and context columns.
+    `manifest` holds counts, sha256, source and terms.
+    """
+
+    name: str
+    interactions: Interactions
+    users: Vocabulary
+    items: Vocabulary
+    item_table: pl.DataFrame | None = None
+    user_table: pl.DataFrame | None = None
+    impressions: pl.DataFrame | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    def with_interactions(self, interactions: Interactions) -> Dataset:
+        """Returns the same shop with another log (for example, the training part of a split)."""
+        return replace(self, interactions=interactions)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset {self.name}: {self.n_users:,} users, {self.n_items:,} items, "
+            f"{len(self.interactions):,} interactions>"
+        )

@@ -1,0 +1,54 @@
+"""What went wrong, and what to do? Every error a user can cause is one of these.
+
+A message says what was given, what was expected and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EtalageError(Exception):
+    """Parent of every error that Etalage raises on purpose."""
+
+
+class DataError(EtalageError):
+    """The data given cannot be read, or does not mean what it should."""
+
+
+class RecipeError(EtalageError):
+    """A recipe, an option or an override is wrong."""
+
+
+class NotFittedError(EtalageError):
+    """A model was asked for an answer before it was fitted."""
+
+
+class BundleError(EtalageError):
+    """A bundle is missing, incomplete, corrupt or made by another version."""
+
+
+class CapacityError(EtalageError):
+    """The machine cannot hold or do what was asked."""
+
+
+class MissingExtraError(EtalageError):
+    """An optional part is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs {package!r}, which is not installed; run: pip install 'etalage[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Returns `"; did you mean 'x'?"`, or an empty string when nothing is close.
+
+    >>> did_you_mean("widht", ["width", "depth"])
+    "; did you mean 'width'?"
+    """
+    close = difflib.get_close_matches(given, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,1 @@
+"""How good, how sure, how fast? Metrics, protocol, significance, latency."""

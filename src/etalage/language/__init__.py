@@ -1,0 +1,1 @@
+"""What does text mean? Encoders that turn text into vectors."""

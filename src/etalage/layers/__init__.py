@@ -1,0 +1,1 @@
+"""What are networks made of? Pure nn.Modules: no settings, no files."""

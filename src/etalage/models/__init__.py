@@ -1,0 +1,1 @@
+"""Who gets what? One file per published system; `registry.py` is the list of them."""

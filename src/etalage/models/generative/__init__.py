@@ -1,0 +1,1 @@
+"""What comes next, spelled out? Models that write semantic ids."""

@@ -1,0 +1,1 @@
+"""How likely is this click? Models over feature tables."""

@@ -1,0 +1,107 @@
+"""What can every recommender do? Fit, score, recommend, save, load: written once, here.
+
+Letters: B people, L history length, N items, k places.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etalage.data.dataset import Dataset
+from etalage.data.ragged import Histories, ItemSets, TopK
+from etalage.errors import DataError, NotFittedError
+from etalage.recipe.config import ModelConfig
+from etalage.train.context import FitReport, TrainContext
+
+
+class Recommender(ABC):
+    """Who gets what: histories in, the k best items out.
+
+    A model reads people only through their histories, so someone who arrived a second ago is
+    served like anyone else. Subclasses set `config_type`, implement `fit` and `score` (or, where
+    scoring every item makes no sense, `recommend`), and keep fitted state in `arrays`.
+    """
+
+    config_type: ClassVar[type[ModelConfig]]
+    history_length: ClassVar[int] | int = 50
+    """Newest history items that can change an answer."""
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        self.config = config if config is not None else self.config_type()  # type: ignore[call-arg]
+        self.n_items = 0
+
+    @abstractmethod
+    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+        """Learns from `data.interactions`; fitting again starts afresh."""
+
+    @abstractmethod
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        """Scores of all items, float32 (B, N); NaN where the model cannot say."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes `config.json` and safetensors or npy files; nothing is pickled."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote."""
+
+    def recommend(
+        self,
+        histories: Histories,
+        k: int,
+        *,
+        exclude: ItemSets | None = None,
+        among: NDArray[np.int32] | None = None,
+    ) -> TopK:
+        """Returns the k best items of each person, never one of `exclude`, only from `among`.
+
+        Where fewer than k items can be scored, the rest is -1 with score -inf. Equal scores are
+        ordered by item index.
+        """
+        self.check_fitted()
+        scores = self.score(histories)  # (B, N)
+        if exclude is not None:
+            if len(exclude) != len(histories):
+                raise DataError(f"exclude has {len(exclude)} rows, histories {len(histories)}")
+            scores[exclude.row_of_entry, exclude.items] = np.nan
+        if among is not None:
+            allowed = np.zeros(self.n_items, dtype=bool)
+            allowed[among] = True
+            scores[:, ~allowed] = np.nan
+        return best(scores, k)
+
+    def check_fitted(self) -> None:
+        """Raises NotFittedError before `fit`."""
+        if not self.n_items:
+            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(data) first")
+
+
+def best(scores: NDArray[np.float32], k: int) -> TopK:
+    """Picks the k largest of each row, float32 (B, N); NaN is never picked, ties go by index."""
+    if k < 1:
+        raise DataError(f"k must be at least 1; got {k}")
+    n_rows, n_items = scores.shape
+    width = min(k, n_items)
+    ranked = np.where(np.isnan(scores), -np.inf, scores)
+    if width < n_items:
+        # partition by score cannot order ties, so take all that reach the k-th score
+        kth = np.partition(ranked, n_items - width, axis=1)[:, n_items - width, None]  # (B, 1)
+        rows, items = np.nonzero(ranked >= kth)  # by row, then item
+    else:
+        rows, items = np.indices(ranked.shape).reshape(2, -1)
+    values = ranked[rows, items]
+    order = np.lexsort((items, -values, rows))
+    starts = np.searchsorted(rows, np.arange(n_rows))
+    picked = order[starts[:, None] + np.arange(width)]  # (B, width)
+    out_items = np.full((n_rows, k), -1, dtype=np.int32)
+    out_scores = np.full((n_rows, k), -np.inf, dtype=np.float32)
+    out_scores[:, :width] = values[picked]
+    out_items[:, :width] = np.where(np.isfinite(values[picked]), items[picked], -1)
+    return TopK(out_items, out_scores)

@@ -1,0 +1,61 @@
+"""Which models are there? One line each, loaded only when asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from pydantic import ValidationError
+
+from etalage.errors import MissingExtraError, RecipeError, did_you_mean
+from etalage.recipe.config import ModelConfig
+
+MODELS: dict[str, str] = {
+    "popularity": "etalage.models.baseline.popularity:Popularity",
+    "item_knn": "etalage.models.baseline.item_knn:ItemKNN",
+    "markov": "etalage.models.baseline.markov:Markov",
+    "item_knn_markov": "etalage.models.baseline.item_knn_markov:ItemKNNMarkov",
+    "ease": "etalage.models.baseline.ease:EASE",
+    "sasrec": "etalage.models.sequential.sasrec:SASRec",
+    "tiger": "etalage.models.generative.tiger:Tiger",
+    "dcn_v2": "etalage.models.ranking.dcn_v2:DCNV2",
+}
+
+
+def model_type(kind: str) -> Any:
+    """Returns the class of a model; RecipeError names near misses."""
+    if kind not in MODELS:
+        known = ", ".join(sorted(MODELS))
+        raise RecipeError(f"no model is called {kind!r}{did_you_mean(kind, MODELS)} (known: {known})")
+    module, name = MODELS[kind].split(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name in {"torch", "scipy", "safetensors"}:
+            raise MissingExtraError(error.name, "train") from error
+        raise
+
+
+def build(settings: ModelConfig | dict[str, Any]) -> Any:
+    """Builds an unfitted model from its settings; `kind` says which."""
+    if isinstance(settings, ModelConfig):
+        return model_type(settings.kind)(settings)
+    if "kind" not in settings:
+        raise RecipeError(f"model settings need 'kind'; got the keys {sorted(settings)}")
+    model = model_type(settings["kind"])
+    try:
+        return model(model.config_type.model_validate(settings))
+    except ValidationError as error:
+        known = list(model.config_type.model_fields)
+        raise RecipeError(explain(error, known, settings["kind"])) from error
+
+
+def explain(error: ValidationError, known: list[str], where: str) -> str:
+    """Turns a pydantic error into one line a fault, with the path and the nearest known key."""
+    lines = []
+    for fault in error.errors():
+        path = ".".join([where, *map(str, fault["loc"])])
+        hint = did_you_mean(str(fault["loc"][-1]), known) if fault["type"] == "extra_forbidden" else ""
+        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
+        lines.append(f"{path}: {what}{hint}")
+    return "\n".join(lines)

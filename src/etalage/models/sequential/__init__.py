@@ -1,0 +1,1 @@
+"""What comes next? Models that read a history in order."""

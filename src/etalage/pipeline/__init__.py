@@ -1,0 +1,1 @@
+"""How does the whole job run? Stages from raw logs to a shop window."""

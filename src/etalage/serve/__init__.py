@@ -1,0 +1,1 @@
+"""What does the visitor see? Bundle, export, runtime, the shop-window page."""

@@ -1,0 +1,1 @@
+"""How is an item spelled? Quantisers, collisions, health report, trie."""
