@@ -37,7 +37,7 @@ class Vocabulary:
         if not is_integer and not all(type(v) is str for v in values):
             kinds = sorted({type(v).__name__ for v in values})
             raise DataError(f"ids must be all text or all integers; found {', '.join(kinds)}")
-        self.ids: Sequence[str] | Sequence[int] = values
+        self.ids: Sequence[str | int] = values
         self.is_integer = is_integer and bool(values)
         if len(set(values)) != len(values):
             raise DataError("ids in a vocabulary must be distinct; some are repeated")

@@ -25,7 +25,7 @@ class ModelRow(Config):
     role: str = "model"
     """'model', 'baseline' or 'bound' (the best possible, known for simulated data only)."""
     quality: dict[str, Measure] = Field(default_factory=dict)
-    """'ndcg@10', 'recall@10', 'mrr@10', 'coverage@10', 'novelty@10', 'auc', 'log_loss', 'ece' ..."""
+    """'ndcg@10', 'recall@10', 'mrr@10', 'coverage@10', 'auc', 'log_loss', 'ece' ..."""
     latency_ms: dict[str, float] = Field(default_factory=dict)
     """'p50', 'p90', 'p99', 'cpu' per request, from the artefact that is served."""
     train_seconds: float | None = None
@@ -77,7 +77,7 @@ class TokenRecord(Config):
 
 
 class VisitorRecord(Config):
-    """One visitor's window, for the eye: what they did, what they were shown, what they did next."""
+    """One window for the eye: what a visitor did, what was shown, what they did next."""
 
     visitor: str
     history: list[ItemCard]

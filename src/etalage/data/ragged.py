@@ -153,9 +153,7 @@ class Histories:
         kept = self.items >= 0
         offsets = np.zeros(len(self) + 1, dtype=np.int64)
         np.cumsum(kept.sum(1), out=offsets[1:])
-        matrix = csr_array(
-            (weights[kept], self.items[kept], offsets), shape=(len(self), n_items)
-        )
+        matrix = csr_array((weights[kept], self.items[kept], offsets), shape=(len(self), n_items))
         matrix.sum_duplicates()
         return matrix
 

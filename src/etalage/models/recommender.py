@@ -28,7 +28,7 @@ class Recommender(ABC):
     """
 
     config_type: ClassVar[type[ModelConfig]]
-    history_length: ClassVar[int] | int = 50
+    history_length: int = 50
     """Newest history items that can change an answer."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:

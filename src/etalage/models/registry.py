@@ -12,13 +12,10 @@ from etalage.recipe.config import ModelConfig
 
 MODELS: dict[str, str] = {
     "popularity": "etalage.models.baseline.popularity:Popularity",
-    "item_knn": "etalage.models.baseline.item_knn:ItemKNN",
-    "markov": "etalage.models.baseline.markov:Markov",
-    "item_knn_markov": "etalage.models.baseline.item_knn_markov:ItemKNNMarkov",
+    "item_knn": "etalage.models.baseline.neighbours:ItemKNN",
+    "markov": "etalage.models.baseline.neighbours:Markov",
+    "item_knn_markov": "etalage.models.baseline.neighbours:ItemKNNMarkov",
     "ease": "etalage.models.baseline.ease:EASE",
-    "sasrec": "etalage.models.sequential.sasrec:SASRec",
-    "tiger": "etalage.models.generative.tiger:Tiger",
-    "dcn_v2": "etalage.models.ranking.dcn_v2:DCNV2",
 }
 
 
@@ -26,7 +23,9 @@ def model_type(kind: str) -> Any:
     """Returns the class of a model; RecipeError names near misses."""
     if kind not in MODELS:
         known = ", ".join(sorted(MODELS))
-        raise RecipeError(f"no model is called {kind!r}{did_you_mean(kind, MODELS)} (known: {known})")
+        raise RecipeError(
+            f"no model is called {kind!r}{did_you_mean(kind, MODELS)} (known: {known})"
+        )
     module, name = MODELS[kind].split(":")
     try:
         return getattr(import_module(module), name)
@@ -55,7 +54,9 @@ def explain(error: ValidationError, known: list[str], where: str) -> str:
     lines = []
     for fault in error.errors():
         path = ".".join([where, *map(str, fault["loc"])])
-        hint = did_you_mean(str(fault["loc"][-1]), known) if fault["type"] == "extra_forbidden" else ""
+        hint = (
+            did_you_mean(str(fault["loc"][-1]), known) if fault["type"] == "extra_forbidden" else ""
+        )
         what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
         lines.append(f"{path}: {what}{hint}")
     return "\n".join(lines)

@@ -1,0 +1,30 @@
+# Every target sets up what it needs from nothing; `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+FAMILY ?=
+STAMP := $(VENV)/.installed
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help venv demo test bench claims lint docs
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: $(STAMP)  ## create the virtual environment with the tested versions
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+test: venv  ## run the whole test suite
+	$(BIN)/python -m pytest
+
+lint: venv  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+claims: venv  ## check every published figure (FAMILY=house limits to one family)
+	$(BIN)/python benchmarks/claims.py $(if $(FAMILY),--family $(FAMILY))
