@@ -57,6 +57,17 @@ class ItemSets:
         """The row each entry belongs to, int64 (M,)."""
         return np.repeat(np.arange(len(self)), self.sizes)
 
+    def distinct(self) -> ItemSets:
+        """Returns each row sorted, an item at most once."""
+        rows = self.row_of_entry
+        order = np.lexsort((self.items, rows))
+        items, rows = self.items[order], rows[order]
+        is_new = np.ones(len(items), dtype=bool)
+        is_new[1:] = (items[1:] != items[:-1]) | (rows[1:] != rows[:-1])
+        offsets = np.zeros(len(self) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(rows[is_new], minlength=len(self)), out=offsets[1:])
+        return ItemSets(offsets, items[is_new])
+
     def take(self, rows: NDArray[np.integer] | Sequence[int]) -> ItemSets:
         """Returns the sets of some rows, in the order asked."""
         wanted = np.asarray(rows, dtype=np.int64)
