@@ -1,0 +1,139 @@
+"""Which of our figures hold? Records claims, and prints the table behind `make claims`.
+
+A claim is one JSON line in `results/<family>.jsonl`, appended by the script that measured it. The
+newest line of a claim counts. Quick scripts run now; of long ones the last recorded line is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+QUICK = {"house": ["evaluation.py", "baselines_truth.py"]}
+LONG: dict[str, list[str]] = {"house": []}
+
+
+def holds(value: float, target: str) -> bool:
+    """Judges a value: '>=3', '<=20', or '0.0152±0.00005' for a value with a tolerance.
+
+    >>> holds(3.7, ">=3"), holds(21, "<=20"), holds(0.0153, "0.0152±0.00005")
+    (True, False, False)
+    """
+    if match := re.fullmatch(r"(>=|<=)(-?[\d.e-]+)", target):
+        bound = float(match[2])
+        return value >= bound if match[1] == ">=" else value <= bound
+    if match := re.fullmatch(r"(-?[\d.e-]+)±([\d.e-]+)", target):
+        return abs(value - float(match[1])) <= float(match[2])
+    raise ValueError(f"target {target!r} is none of '>=x', '<=x', 'x±y'")
+
+
+def record(
+    family: str,
+    claim: str,
+    value: float,
+    unit: str,
+    target: str,
+    *,
+    peer: str | None = None,
+    seeds: Sequence[int] = (),
+    data_hash: str = "",
+    seconds: float = 0.0,
+) -> bool:
+    """Prints one claim as a JSON line, appends it to its family's file, says whether it holds."""
+    line = {
+        "family": family,
+        "claim": claim,
+        "value": value,
+        "unit": unit,
+        "target": target,
+        "ok": holds(value, target),
+        "peer": peer,
+        "seeds": list(seeds),
+        "data_hash": data_hash,
+        "commit": commit(),
+        "machine": machine(),
+        "seconds": round(seconds, 2),
+        "when_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    text = json.dumps(line, ensure_ascii=False)
+    print(text, flush=True)
+    with (HERE / "results" / f"{family}.jsonl").open("a") as file:
+        file.write(text + "\n")
+    return bool(line["ok"])
+
+
+def commit() -> str:
+    """The commit measured, with '-dirty' when the code differs from it."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "../src", ".", ":!results")
+    return (git("rev-parse", "--short=12", "HEAD") or "unknown") + ("-dirty" if changed else "")
+
+
+def machine() -> str:
+    """Cores and processor, and nothing that names the machine."""
+    import os
+
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    model = re.search(r"model name\s*:\s*(.+)", text)
+    return f"{os.cpu_count()} cores {model[1].strip() if model else platform.machine()}"
+
+
+def newest(family: str) -> dict[str, dict[str, Any]]:
+    """The last line of each claim of a family, by claim."""
+    path = HERE / "results" / f"{family}.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {row["claim"]: row for row in map(json.loads, lines)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--family", choices=sorted(QUICK), help="only this family")
+    parser.add_argument("--recorded", action="store_true", help="run nothing, read what is there")
+    options = parser.parse_args()
+    families = [options.family] if options.family else sorted(QUICK)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    failed = []
+    for family in families:
+        for script in [] if options.recorded else QUICK[family]:
+            done = subprocess.run([sys.executable, HERE / script], stdout=subprocess.DEVNULL)
+            if done.returncode:
+                failed.append(script)
+    rows = [row for family in families for row in newest(family).values()]
+    show(rows, started)
+    for script in failed:
+        print(f"{script} ended with an error")
+    return int(bool(failed) or not rows or not all(row["ok"] for row in rows))
+
+
+def show(rows: list[dict[str, Any]], started: str) -> None:
+    """Prints the table of claims."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Claims")
+    for name in ("claim", "value", "target", "holds", "measured"):
+        table.add_column(name, justify="right" if name == "value" else "left")
+    for row in rows:
+        when = "now" if row["when_utc"] >= started else row["when_utc"][:10]
+        verdict = "[green]yes[/]" if row["ok"] else "[red]NO[/]"
+        value = f"{row['value']:.4g} {row['unit']}"
+        table.add_row(row["claim"], value, row["target"], verdict, when)
+    Console(width=None if sys.stdout.isatty() else 130).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
