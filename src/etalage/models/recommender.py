@@ -28,6 +28,8 @@ class Recommender(ABC):
     """
 
     config_type: ClassVar[type[ModelConfig]]
+    scores_all_items: ClassVar[bool] = True
+    """False where scoring the catalogue makes no sense, so ranks come from `recommend`."""
     history_length: int = 50
     """Newest history items that can change an answer."""
 
@@ -87,21 +89,32 @@ def best(scores: NDArray[np.float32], k: int) -> TopK:
     """Picks the k largest of each row, float32 (B, N); NaN is never picked, ties go by index."""
     if k < 1:
         raise DataError(f"k must be at least 1; got {k}")
-    n_rows, n_items = scores.shape
-    width = min(k, n_items)
-    ranked = np.where(np.isnan(scores), -np.inf, scores)
-    if width < n_items:
-        # partition by score cannot order ties, so take all that reach the k-th score
-        kth = np.partition(ranked, n_items - width, axis=1)[:, n_items - width, None]  # (B, 1)
-        rows, items = np.nonzero(ranked >= kth)  # by row, then item
-    else:
-        rows, items = np.indices(ranked.shape).reshape(2, -1)
-    values = ranked[rows, items]
-    order = np.lexsort((items, -values, rows))
-    starts = np.searchsorted(rows, np.arange(n_rows))
-    picked = order[starts[:, None] + np.arange(width)]  # (B, width)
-    out_items = np.full((n_rows, k), -1, dtype=np.int32)
-    out_scores = np.full((n_rows, k), -np.inf, dtype=np.float32)
-    out_scores[:, :width] = values[picked]
-    out_items[:, :width] = np.where(np.isfinite(values[picked]), items[picked], -1)
-    return TopK(out_items, out_scores)
+    items = np.full((len(scores), k), -1, dtype=np.int32)
+    values = np.full((len(scores), k), -np.inf, dtype=np.float32)
+    # row by row: a row stays in the cache through all passes, which beats one large partition
+    for b, row in enumerate(scores):
+        picked = _best_of_row(row, k)
+        items[b, : len(picked)] = picked
+        values[b, : len(picked)] = row[picked]
+    return TopK(items, values)
+
+
+def _best_of_row(row: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Indices of the k largest entries of one row (N,), best first; never NaN or -inf."""
+    floor = np.float32(-np.inf)
+    n_blocks = max(512, 4 * k)
+    depth = len(row) // n_blocks
+    if depth > 1:
+        # k blocks hold k entries no smaller than the k-th largest of the blocks' maxima
+        maxima = np.fmax.reduce(row[: depth * n_blocks].reshape(depth, n_blocks), axis=0)
+        maxima[np.isnan(maxima)] = floor
+        floor = np.partition(maxima, n_blocks - k)[n_blocks - k]
+    near = np.flatnonzero(row >= floor if floor > -np.inf else row > floor)
+    values = row[near]
+    if len(near) > k:
+        kth = np.partition(values, len(near) - k)[len(near) - k]
+        above = np.flatnonzero(values > kth)
+        tied = np.flatnonzero(values == kth)[: k - len(above)]
+        kept = np.sort(np.concatenate([above, tied]))
+        near, values = near[kept], values[kept]
+    return near[np.argsort(-values, kind="stable")]
