@@ -1,109 +1,55 @@
-"""Ranking metrics: exact where theory gives the value, equal to an oracle where it does not."""
+"""Judging a whole model: full ranking in batches, seen items hidden, nonsense refused."""
 
-import itertools
 import math
 
-import ir_measures
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from ir_measures import AP, RR, P, R, Success, nDCG
 
 from etalage.data.interactions import Interactions
-from etalage.data.ragged import ItemSets
+from etalage.data.ragged import Histories, ItemSets, TopK
+from etalage.data.split import Queries, leave_one_out
 from etalage.errors import DataError
-from etalage.evaluate.ranking import evaluate_lists, evaluate_recommender, places, report
-
-NAMES = ("hit_rate", "recall", "precision", "ndcg", "mrr", "map")
-
-
-def metrics_of(scores: list[list[float]], targets: list[list[int]], ks=(3,), seen=None) -> dict:
-    sets = ItemSets.from_rows(targets)
-    hidden = ItemSets.from_rows(seen) if seen is not None else None
-    above, equal = places(np.array(scores, np.float32), sets, hidden)
-    return report(above, equal, sets, ks).per_query
-
-
-def one_order(ranking: list[int], targets: set[int], k: int) -> list[float]:
-    """The definitions, word for word, for one list without ties."""
-    hits = [i + 1 for i, item in enumerate(ranking[:k]) if item in targets]
-    ideal = sum(1 / math.log2(r + 1) for r in range(1, min(k, len(targets)) + 1))
-    return [
-        float(bool(hits)),
-        len(hits) / len(targets),
-        len(hits) / k,
-        sum(1 / math.log2(r + 1) for r in hits) / ideal,
-        1 / hits[0] if hits else 0.0,
-        sum((n + 1) / r for n, r in enumerate(hits)) / min(k, len(targets)),
-    ]
-
-
-@given(
-    st.lists(st.integers(0, 2), min_size=2, max_size=6),
-    st.integers(1, 6),
-    st.data(),
-)
-@settings(max_examples=150, deadline=None)
-def test_ties_are_worth_the_mean_over_all_their_orders(scores, k, data) -> None:
-    n = len(scores)
-    targets = data.draw(st.sets(st.integers(0, n - 1), min_size=1, max_size=n))
-    orders = [o for o in itertools.permutations(range(n)) if all(
-        scores[a] >= scores[b] for a, b in itertools.pairwise(o))]  # fmt: skip
-    expected = np.mean([one_order(list(o), targets, k) for o in orders], axis=0)
-    got = metrics_of([scores], [sorted(targets)], ks=(k,))
-    np.testing.assert_allclose([got[f"{name}@{k}"][0] for name in NAMES], expected, atol=1e-12)
-
-
-def test_every_metric_agrees_with_trec_eval() -> None:
-    rng = np.random.default_rng(0)
-    n_queries, n_items, k = 200, 50, 10
-    scores = rng.permuted(np.tile(np.arange(n_items), (n_queries, 1)), axis=1).astype(np.float32)
-    targets = [rng.choice(n_items, rng.integers(1, k + 1), replace=False) for _ in range(n_queries)]
-    qrels = {str(q): {str(i): 1 for i in row} for q, row in enumerate(targets)}
-    run = {str(q): {str(i): float(s) for i, s in enumerate(row)} for q, row in enumerate(scores)}
-    oracle = {"ndcg": nDCG @ k, "recall": R @ k, "precision": P @ k, "mrr": RR @ k,
-              "map": AP @ k, "hit_rate": Success @ k}  # fmt: skip
-    full = metrics_of(scores.tolist(), [r.tolist() for r in targets], ks=(k,))
-    top = np.argsort(-scores, axis=1).astype(np.int32)
-    listed = evaluate_lists(top, ItemSets.from_rows(targets), k)
-    values = {(m.measure, int(m.query_id)): m.value for m in ir_measures.iter_calc(
-        list(oracle.values()), qrels, run)}  # fmt: skip
-    for name, measure in oracle.items():
-        expected = [values[measure, q] for q in range(n_queries)]
-        np.testing.assert_allclose(full[f"{name}@{k}"], expected, atol=1e-12, err_msg=name)
-        np.testing.assert_allclose(listed[f"{name}@{k}"], expected, atol=1e-12, err_msg=name)
-
-
-def test_a_constant_scorer_over_100_items_deserves_0454() -> None:
-    for target in (0, 57, 99):
-        got = metrics_of([[1.0] * 100], [[target]], ks=(10,))
-        assert round(got["ndcg@10"][0], 4) == 0.0454
-        assert got["recall@10"][0] == pytest.approx(0.1)
-
-
-def test_one_target_at_rank_three_is_worth_a_half() -> None:
-    assert metrics_of([[4, 3, 2, 1]], [[2]], ks=(10,))["ndcg@10"][0] == pytest.approx(0.5)
-
-
-def test_a_target_that_was_seen_is_a_miss_and_seen_items_leave_the_list() -> None:
-    got = metrics_of([[9, 8, 7]] * 2, [[0], [2]], ks=(1,), seen=[[0], [0, 1]])
-    assert got["recall@1"].tolist() == [0, 1]
+from etalage.evaluate.metrics import evaluate_lists
+from etalage.evaluate.ranking import evaluate_recommender, places
+from etalage.models.recommender import best
 
 
 class Fixed:
+    """The same scores for everyone."""
+
     history_length = 1
+    scores_all_items = True
 
     def __init__(self, row: list[float]) -> None:
         self.row = np.array(row, np.float32)
 
-    def score(self, histories):
+    def score(self, histories: Histories) -> np.ndarray:
         return np.tile(self.row, (len(histories), 1))
 
 
-def queries_of_two_people():
-    from etalage.data.split import leave_one_out
+class Lister(Fixed):
+    """Gives lists, and would not know how to score everything."""
 
+    scores_all_items = False
+
+    def recommend(self, histories: Histories, k: int, *, exclude: ItemSets | None = None) -> TopK:
+        scores = super().score(histories)
+        if exclude is not None:
+            scores[exclude.row_of_entry, exclude.items] = np.nan
+        return best(scores, k)
+
+    def score(self, histories: Histories) -> np.ndarray:
+        raise AssertionError("a model that makes lists must not be asked for scores")
+
+
+def walk(n_users: int = 40, n_items: int = 30, length: int = 8) -> Queries:
+    rng = np.random.default_rng(0)
+    items = np.concatenate([rng.choice(n_items, length, replace=False) for _ in range(n_users)])
+    users = np.repeat(np.arange(n_users), length)
+    return leave_one_out(Interactions.from_arrays(users, items, n_items=n_items)).test
+
+
+def queries_of_two_people() -> Queries:
     log = Interactions.from_arrays([0, 0, 0, 1, 1, 1], [0, 1, 2, 2, 1, 0], n_items=4)
     return leave_one_out(log).test
 
@@ -127,10 +73,94 @@ def test_not_knowing_ranks_last_and_infinity_is_refused() -> None:
         evaluate_recommender(Fixed([math.inf, 0, 0, 0]), queries)
 
 
+def test_a_model_that_never_knows_is_refused() -> None:
+    with pytest.raises(DataError, match="NaN for every item"):
+        evaluate_recommender(Fixed([math.nan] * 4), queries_of_two_people())
+
+
+def test_scores_for_another_catalogue_are_refused() -> None:
+    with pytest.raises(DataError, match="fit it on the catalogue"):
+        evaluate_recommender(Fixed([1, 2, 3]), queries_of_two_people())
+
+
+def test_seen_items_leave_the_list_and_a_seen_target_is_a_miss() -> None:
+    scores = np.tile(np.array([9, 8, 7], np.float32), (2, 1))
+    targets, seen = ItemSets.from_rows([[0], [2]]), ItemSets.from_rows([[0], [0, 1]])
+    above, equal = places(scores, targets, seen)
+    assert above.tolist() == [3, 0]
+    assert equal.tolist() == [1, 1]
+    with pytest.raises(DataError, match="0 to 2"):
+        places(scores, ItemSets.from_rows([[-1], [2]]), None)
+
+
+def test_hiding_seen_items_is_a_choice() -> None:
+    repeats = Interactions.from_arrays([0, 0, 0], [1, 0, 1], n_items=3)
+    queries = leave_one_out(repeats).test
+    model = Fixed([1, 3, 2])
+    hidden = evaluate_recommender(model, queries, ks=(1,))
+    shown = evaluate_recommender(model, queries, ks=(1,), exclude_seen=False)
+    assert hidden.metrics["hit_rate@1"] == 0
+    assert shown.metrics["hit_rate@1"] == 1
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_lists_and_full_ranking_agree_where_nothing_ties(exclude_seen: bool) -> None:
+    row = np.random.default_rng(1).permutation(30).tolist()
+    queries = walk()
+    popularity = np.arange(30)
+    full, listed = (
+        evaluate_recommender(
+            model,
+            queries,
+            exclude_seen=exclude_seen,
+            batch_size=7,
+            training_popularity=popularity,
+        )
+        for model in (Fixed(row), Lister(row))
+    )
+    for name, values in full.per_query.items():
+        np.testing.assert_allclose(listed.per_query[name], values, atol=1e-12, err_msg=name)
+    assert listed.exposure == full.exposure
+    assert listed.cold_target_rate == full.cold_target_rate
+
+
+def test_the_report_counts_what_a_mean_would_hide() -> None:
+    log = Interactions.from_arrays([0] * 3 + [1] * 3, [0, 1, 2, 2, 1, 0], n_items=4)
+    queries = leave_one_out(log).test
+    nothing_asked = Queries(
+        queries.flat,
+        queries.users,
+        queries.starts,
+        queries.ends,
+        np.array([queries.ends[0], queries.stops[1]]),
+        queries.times,
+        4,
+    )
+    counts = np.array([0, 5, 5, 5])
+    report = evaluate_recommender(
+        Fixed([1, 1, math.nan, math.nan]), nothing_asked, ks=(2,), training_popularity=counts
+    )
+    assert report.n_without_truth == 1
+    assert report.n_queries == len(report.per_query["ndcg@2"]) == 1
+    assert report.cold_target_rate == 1
+    assert report.tie_rate == 0  # its only rival was seen
+    assert report.metrics["coverage@2"] == 0.25
+    empty = evaluate_recommender(Fixed([math.nan, 1, 1, math.nan]), nothing_asked, ks=(2,))
+    assert empty.n_without_items == 1
+    with pytest.raises(DataError, match="training popularity has shape"):
+        evaluate_recommender(Fixed([1] * 4), queries, training_popularity=counts[:2])
+
+
+def test_a_cutoff_beyond_the_catalogue_finds_everything() -> None:
+    report = evaluate_recommender(Fixed([1, 2, 3, 4]), queries_of_two_people(), ks=(50,))
+    assert report.metrics["recall@50"] == 1
+    assert report.metrics["precision@50"] == 1 / 50
+
+
 def test_no_queries_and_bad_cutoffs() -> None:
     nobody = queries_of_two_people().take(slice(0, 0))
     assert math.isnan(evaluate_recommender(Fixed([1, 2, 3, 4]), nobody).metrics["ndcg@10"])
     with pytest.raises(DataError, match="cut-offs"):
         evaluate_recommender(Fixed([1, 2, 3, 4]), nobody, ks=(0,))
     with pytest.raises(DataError, match="lists have shape"):
-        evaluate_lists(np.zeros((1, 2), np.int32), ItemSets.from_rows([[1]]), 3)
+        evaluate_lists(np.zeros((1, 2), np.int32), ItemSets.from_rows([[1]]), [3])

@@ -1,0 +1,139 @@
+"""Ranking metrics: exact where theory gives the value, equal to an oracle where it does not."""
+
+import itertools
+import math
+
+import ir_measures
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ir_measures import AP, RR, P, R, Success, nDCG
+
+from etalage.data.ragged import ItemSets
+from etalage.errors import DataError
+from etalage.evaluate.metrics import METRICS, evaluate_lists, expected_metrics
+from etalage.evaluate.ranking import places
+
+
+def metrics_of(scores: np.ndarray | list, targets: list, ks: tuple[int, ...]) -> dict:
+    sets = ItemSets.from_rows(targets)
+    above, equal = places(np.array(scores, np.float32), sets, None)
+    return expected_metrics(above, equal, sets, ks)
+
+
+def one_order(ranking: tuple[int, ...], targets: set[int], k: int) -> list[float]:
+    """The definitions, word for word, for one list without ties; in the order of METRICS."""
+    hits = [i + 1 for i, item in enumerate(ranking[:k]) if item in targets]
+    reachable = min(k, len(targets))
+    ideal = sum(1 / math.log2(r + 1) for r in range(1, reachable + 1))
+    return [
+        float(bool(hits)),
+        len(hits) / len(targets),
+        len(hits) / reachable,
+        len(hits) / k,
+        sum(1 / math.log2(r + 1) for r in hits) / ideal,
+        1 / hits[0] if hits else 0.0,
+        sum((n + 1) / r for n, r in enumerate(hits)) / reachable,
+    ]
+
+
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=6), st.integers(1, 7), st.data())
+@settings(max_examples=150, deadline=None)
+def test_ties_are_worth_the_mean_over_all_their_orders(scores, k, data) -> None:
+    n = len(scores)
+    targets = data.draw(st.sets(st.integers(0, n - 1), min_size=1, max_size=n))
+    orders = [
+        order
+        for order in itertools.permutations(range(n))
+        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+    ]
+    expected = np.mean([one_order(order, targets, k) for order in orders], axis=0)
+    got = metrics_of([scores], [sorted(targets)], (k,))
+    np.testing.assert_allclose([got[f"{name}@{k}"][0] for name in METRICS], expected, atol=1e-12)
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_lists_follow_the_definitions(data) -> None:
+    k = data.draw(st.integers(1, 6))
+    items = st.lists(st.integers(0, 9), min_size=k, max_size=k, unique=True)
+    lists = data.draw(st.lists(items, min_size=1, max_size=6))
+    targets = [data.draw(st.sets(st.integers(0, 9), min_size=1, max_size=9)) for _ in lists]
+    for row in lists:  # a list may end early
+        end = data.draw(st.integers(0, k))
+        row[end:] = [-1] * (k - end)
+    cut = data.draw(st.integers(1, k))
+    got = evaluate_lists(np.array(lists, np.int32), ItemSets.from_rows(map(sorted, targets)), [cut])
+    for q, row in enumerate(lists):
+        expected = one_order(tuple(row), targets[q], cut)
+        values = [got[f"{name}@{cut}"][q] for name in METRICS]
+        np.testing.assert_allclose(values, expected, atol=1e-12)
+
+
+def test_every_metric_agrees_with_trec_eval() -> None:
+    rng = np.random.default_rng(0)
+    n_queries, n_items, k = 1000, 50, 10
+    scores = rng.permuted(np.tile(np.arange(n_items), (n_queries, 1)), axis=1).astype(np.float32)
+    # no more targets than places: beyond, trec_eval divides map by all of them, and we do not
+    targets = [rng.choice(n_items, rng.integers(1, k + 1), replace=False) for _ in range(n_queries)]
+    qrels = {str(q): {str(i): 1 for i in row} for q, row in enumerate(targets)}
+    run = {str(q): {str(i): float(s) for i, s in enumerate(row)} for q, row in enumerate(scores)}
+    oracle = {
+        "ndcg": nDCG @ k,
+        "recall": R @ k,
+        "precision": P @ k,
+        "mrr": RR @ k,
+        "map": AP @ k,
+        "hit_rate": Success @ k,
+    }
+    full = metrics_of(scores, targets, (k,))
+    top = np.argsort(-scores, axis=1).astype(np.int32)
+    listed = evaluate_lists(top, ItemSets.from_rows(targets), [k])
+    values = {
+        (m.measure, int(m.query_id)): m.value
+        for m in ir_measures.iter_calc(list(oracle.values()), qrels, run)
+    }
+    for name, measure in oracle.items():
+        expected = [values[measure, q] for q in range(n_queries)]
+        np.testing.assert_allclose(full[f"{name}@{k}"], expected, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(listed[f"{name}@{k}"], expected, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("target", [0, 57, 99])
+def test_a_constant_scorer_over_100_items_deserves_0454(target: int) -> None:
+    got = metrics_of([[1.0] * 100], [[target]], (10,))
+    assert round(got["ndcg@10"][0], 4) == 0.0454
+    assert got["recall@10"][0] == pytest.approx(0.1)
+
+
+def test_one_target_at_rank_three_is_worth_a_half() -> None:
+    assert metrics_of([[4, 3, 2, 1]], [[2]], (10,))["ndcg@10"][0] == pytest.approx(0.5)
+
+
+def test_several_cutoffs_are_the_same_as_one_by_one() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.integers(0, 5, (20, 30))
+    targets = [rng.choice(30, rng.integers(1, 9), replace=False) for _ in range(20)]
+    together = metrics_of(scores, targets, (1, 5, 12))
+    lists = np.argsort(-scores, axis=1)
+    listed = evaluate_lists(lists, ItemSets.from_rows(targets), (1, 5, 12))
+    for k in (1, 5, 12):
+        alone = metrics_of(scores, targets, (k,))
+        alone_listed = evaluate_lists(lists, ItemSets.from_rows(targets), [k])
+        for name in alone:
+            np.testing.assert_allclose(together[name], alone[name], atol=1e-12)
+            np.testing.assert_allclose(listed[name], alone_listed[name], atol=1e-12)
+
+
+def test_an_item_listed_twice_counts_once_and_nobody_wants_padding() -> None:
+    got = evaluate_lists(np.array([[4, 4, 2, -1]]), ItemSets.from_rows([[4, 2]]), [4])
+    assert got["recall@4"].tolist() == [1]
+    assert got["map@4"].tolist() == [pytest.approx((1 + 2 / 3) / 2)]
+    with pytest.raises(DataError, match="-1 means no item"):
+        evaluate_lists(np.array([[-1]]), ItemSets.from_rows([[-1]]), [1])
+
+
+def test_a_query_without_targets_gets_nothing() -> None:
+    got = evaluate_lists(np.array([[1], [2]]), ItemSets.from_rows([[], [2]]), [1])
+    assert got["ndcg@1"].tolist() == [0, 1]
