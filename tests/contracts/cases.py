@@ -20,4 +20,14 @@ CASES = [
     Case("markov", {"n_neighbours": 20}, reaches=0.99),
     Case("item_knn_markov", {"markov_weight": 2.0}, reaches=0.9),
     Case("ease", {"l2": 1.0}),
+    Case(
+        "sasrec",
+        {
+            "width": 32,
+            "dropout": 0.1,
+            "max_length": 12,
+            "training": {"epochs": 12, "batch_size": 32, "learning_rate": 0.01},
+        },
+        reaches=0.95,
+    ),
 ]

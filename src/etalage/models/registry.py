@@ -16,6 +16,7 @@ MODELS: dict[str, str] = {
     "markov": "etalage.models.baseline.neighbours:Markov",
     "item_knn_markov": "etalage.models.baseline.neighbours:ItemKNNMarkov",
     "ease": "etalage.models.baseline.ease:EASE",
+    "sasrec": "etalage.models.sequential.sasrec:SASRec",
 }
 
 

@@ -1,13 +1,21 @@
-"""How does it learn? The one training loop."""
+"""How does it learn? The one training loop: plain, resumable, the same on every run."""
 
 from __future__ import annotations
 
+import json
+import math
+import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from etalage.errors import EtalageError
+from etalage.seeds import generator, torch_seed
+from etalage.train.checkpoint import Progress, read, write
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 
@@ -22,19 +30,160 @@ def train(
     context: TrainContext,
     validate: Callable[[], dict[str, float]] | None = None,
 ) -> FitReport:
-    """Runs epochs of `batches(rng)` and steps on `loss(batch)`; `n_steps` is steps an epoch."""
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    from etalage.seeds import generator
+    """Runs epochs of `batches(rng)`, one optimiser step on `loss(batch)` each.
 
-    torch.manual_seed(context.seed)
-    for epoch in range(config.epochs):
-        network.train()
-        for batch in batches(generator(context.seed, "epoch", epoch)):
-            optimizer.zero_grad()
-            value = loss(batch)
-            value.backward()
-            optimizer.step()
+    Every random draw of an epoch, in numpy or torch, follows from (seed, epoch), so a run that is
+    killed and resumed from `context.folder` ends with the very weights of one that was not. With
+    `validate`, the state with the highest `config.monitor` is kept.
+
+    Args:
+        network: trained in place, and left in `eval()` mode.
+        batches: gives the batches of one epoch, drawn with the generator handed to it.
+        loss: scalar mean loss of one batch.
+        n_steps: steps in an epoch, for the schedule.
+        config: how long, how fast.
+        context: seed, folder, clock.
+        validate: metrics of the network as it stands; called in `eval()` mode.
+
+    Raises:
+        EtalageError: when the loss is no longer a number.
+    """
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    progress, best = Progress(), None
+    path = context.folder / "checkpoint.safetensors" if context.folder else None
+    settings = json.dumps([config.to_dict(), context.seed])
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if context.resume and path.exists():
+            best, progress = read(path, network, optimizer, settings)
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            if context.threads:
+                torch.set_num_threads(context.threads)
+            while progress.epoch < config.epochs and progress.misses < config.patience:
+                if context.max_seconds and progress.seconds > context.max_seconds:
+                    break
+                _run_epoch(network, batches, loss, n_steps, config, context, optimizer, progress)
+                best = _judge(network, config, progress, best, validate)
+                if path is not None:
+                    write(path, network, optimizer, best, progress, settings)
+                    _log(path.parent / "log.jsonl", progress.history)
+        finally:
+            torch.set_num_threads(threads)
+            network.eval()
+    if best is not None:
+        network.load_state_dict(best)
+    kept = progress.history[progress.best_epoch - 1] if progress.best_epoch else {}
+    costs = {"epoch", "loss", "seconds", "steps_per_cpu_second"}
+    return FitReport(
+        n_parameters=sum(p.numel() for p in network.parameters()),
+        seconds=progress.seconds,
+        cpu_seconds=progress.cpu_seconds,
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch or progress.epoch,
+        metrics={name: value for name, value in kept.items() if name not in costs},
+        history=tuple(progress.history),
+    )
+
+
+def _run_epoch(
+    network: torch.nn.Module,
+    batches: Callable[[np.random.Generator], Iterable[Any]],
+    loss: Callable[[Any], torch.Tensor],
+    n_steps: int,
+    config: TrainingConfig,
+    context: TrainContext,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    epoch = progress.epoch
+    torch.manual_seed(torch_seed(context.seed, "epoch", epoch))
+    network.train()
+    started, cpu_started = time.perf_counter(), time.process_time()
+    total, steps = 0.0, 0
+    for batch in batches(generator(context.seed, "epoch", epoch)):
+        rate = config.learning_rate * schedule(epoch * n_steps + steps, n_steps, config)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+        value = loss(batch)
+        value.backward()
+        if config.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+        optimizer.step()
+        number = value.item()
+        if not math.isfinite(number):
+            raise EtalageError(
+                f"the loss became {number} in epoch {epoch + 1}, step {steps + 1}; "
+                f"try a learning_rate below {config.learning_rate}, or clip_norm=1"
+            )
+        total, steps = total + number, steps + 1
     network.eval()
-    return FitReport(n_parameters=sum(p.numel() for p in network.parameters()))
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    progress.epoch += 1
+    progress.seconds += seconds
+    progress.cpu_seconds += cpu_seconds
+    row = {
+        "epoch": float(progress.epoch),
+        "loss": total / max(steps, 1),
+        "seconds": seconds,
+        "steps_per_cpu_second": steps / max(cpu_seconds, 1e-9),
+    }
+    progress.history.append(row)
+
+
+def _judge(
+    network: torch.nn.Module,
+    config: TrainingConfig,
+    progress: Progress,
+    best: dict[str, torch.Tensor] | None,
+    validate: Callable[[], dict[str, float]] | None,
+) -> dict[str, torch.Tensor] | None:
+    """Validates when it is time; returns the weights to keep."""
+    if validate is None or config.monitor is None or progress.epoch % config.validate_every:
+        return best
+    with torch.no_grad():
+        metrics = validate()
+    if config.monitor not in metrics:
+        raise EtalageError(
+            f"monitor {config.monitor!r} is not among the validation metrics {sorted(metrics)}"
+        )
+    progress.history[-1].update(metrics)
+    if metrics[config.monitor] > progress.best_value:
+        progress.best_value, progress.best_epoch = metrics[config.monitor], progress.epoch
+        progress.misses = 0
+        return {k: v.detach().clone() for k, v in network.state_dict().items()}
+    progress.misses += 1
+    return best
+
+
+def schedule(step: int, n_steps: int, config: TrainingConfig) -> float:
+    """Share of the learning rate at a step of the whole run, 0 to 1."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return 1.0
+    last = max(config.epochs * n_steps - config.warmup_steps, 1)
+    return 0.5 * (1 + math.cos(math.pi * min((step - config.warmup_steps) / last, 1.0)))
+
+
+def autocast(config: TrainingConfig) -> Any:
+    """Runs matrix products in bfloat16 where asked for, or where the processor has units for it."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    is_fast = "avx512_bf16" in flags or "amx_bf16" in flags
+    if config.precision == "bfloat16" or (config.precision == "auto" and is_fast):
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _log(path: Path, history: list[dict[str, float]]) -> None:
+    """One JSON line an epoch; written whole, so that a resumed run leaves no line twice."""
+    draft = path.with_suffix(".draft")
+    draft.write_text("".join(json.dumps(row) + "\n" for row in history))
+    draft.replace(path)

@@ -1,0 +1,85 @@
+"""Claims about SASRec: one recipe, three seeds on Beauty, and Sports and Toys beside it.
+
+Leave-one-out, full ranking, seen items hidden. The state kept is the best on validation. A seed
+that was interrupted goes on where it stopped (`runs/sasrec_quality`).
+
+    python benchmarks/sasrec_quality.py [beauty sports toys] [--seeds 1 2 3] [--set width=128 ...]
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from claims import record
+from etalage.data.ingest import open_dataset
+from etalage.data.split import leave_one_out
+from etalage.evaluate.ranking import evaluate_recommender
+from etalage.models.registry import build
+from etalage.train.context import TrainContext
+
+HERE = Path(__file__).parents[1]
+DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "sequences" / "s3rec"
+
+
+def run(name: str, settings: dict, seed: int, folder: Path) -> dict[str, float]:
+    """Fits one seed and returns its test metrics with the cost."""
+    data = open_dataset(DATA / name)
+    split = leave_one_out(data.interactions)
+    model = build({"kind": "sasrec"} | settings)
+
+    def monitor(model: Any) -> dict[str, float]:
+        return evaluate_recommender(model, split.valid, ks=(10,)).metrics
+
+    context = TrainContext(seed=seed, folder=folder / f"{name}-{seed}", monitor=monitor)
+    fit = model.fit(data.with_interactions(split.train), context)
+    metrics = evaluate_recommender(model, split.test, ks=(5, 10)).metrics
+    return metrics | {"epochs": fit.epochs, "best_epoch": fit.best_epoch,
+                      "valid_ndcg@10": fit.metrics["ndcg@10"],
+                      "cpu_seconds": fit.cpu_seconds}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=["beauty", "sports", "toys"])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
+    parser.add_argument("--set", nargs="*", default=[], help="tries a setting; records no claim")
+    options = parser.parse_args()
+    if not DATA.exists():
+        sys.exit("no sequences/s3rec in the data folder; set ETALAGE_DATA")
+    recipe = yaml.safe_load((HERE / "recipes" / "sasrec.yaml").read_text())
+    settings = recipe["models"]["sasrec"]
+    for change in options.set:
+        path, value = change.split("=")
+        block = settings
+        *outer, last = path.split(".")
+        for key in outer:
+            block = block.setdefault(key, {})
+        block[last] = yaml.safe_load(value)
+    tag = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    folder = HERE / "runs" / "sasrec_quality" / tag
+    for name in options.names:
+        seeds = options.seeds if name == "beauty" else options.seeds[:1]
+        results = []
+        for seed in seeds:
+            results.append(run(name, settings, seed, folder))
+            print(name, seed, {k: round(v, 4) for k, v in results[-1].items()}, flush=True)
+        if options.set:
+            continue
+        sha256 = hashlib.sha256((DATA / name / "sequences.txt").read_bytes()).hexdigest()[:16]
+        targets = {"hit_rate@10": ">=0.0740", "ndcg@10": ">=0.0423"} if name == "beauty" else {}
+        for metric in ("hit_rate@5", "ndcg@5", "hit_rate@10", "ndcg@10"):
+            record("house", f"SASRec {metric} on S3-Rec {name}",
+                   float(np.mean([r[metric] for r in results])), "",
+                   targets.get(metric, ">=0"), seeds=seeds, data_hash=sha256,
+                   seconds=sum(r["cpu_seconds"] for r in results))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Who looks at whom? A causal transformer over a history.
+
+Letters: B people, L history length, D width, H heads.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class CausalBlock(nn.Module):
+    """Pre-norm block: x + attention(norm(x)), then x + feed-forward(norm(x))."""
+
+    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.norm_attention = nn.LayerNorm(width)
+        self.project_in = nn.Linear(width, 3 * width)
+        self.project_out = nn.Linear(width, width)
+        self.norm_forward = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x float (B, L, D); mask bool (B, 1, L, L), true where a row may look."""
+        b, length, width = x.shape
+        parts = self.project_in(self.norm_attention(x))  # (B, L, 3D)
+        parts = parts.view(b, length, 3, self.n_heads, width // self.n_heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
+        rate = self.dropout if self.training else 0.0
+        seen = nn.functional.scaled_dot_product_attention(query, key, value, mask, rate)
+        seen = seen.transpose(1, 2).reshape(b, length, width)  # (B, L, D)
+        x = x + self.drop(self.project_out(seen))
+        inner = nn.functional.gelu(self.expand(self.norm_forward(x)))  # (B, L, 4D)
+        return x + self.drop(self.contract(inner))
+
+
+def causal_mask(known: Tensor) -> Tensor:
+    """Who may look at whom, bool (B, 1, L, L), from which entries are known, bool (B, L).
+
+    An entry sees known entries up to itself; a padding entry sees itself, so that no row of the
+    softmax is empty.
+    """
+    length = known.shape[1]
+    order = torch.arange(length, device=known.device)
+    past = order[:, None] >= order  # (L, L)
+    itself = order[:, None] == order
+    return ((past & known[:, None, :]) | itself)[:, None]

@@ -1,0 +1,179 @@
+"""Self-attention over what you did: SASRec (Kang and McAuley, 2018, arXiv 1808.09781).
+
+Trained with full cross-entropy at every position, which is worth more than most changes to the
+network (Klenitskiy and Vasilev, 2023). Letters: B people, L history length, D width, N items,
+P positions with a next item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from etalage.data.dataset import Dataset
+from etalage.data.ragged import Histories
+from etalage.layers.attention import CausalBlock, causal_mask
+from etalage.models.arrays import load_arrays, save_arrays
+from etalage.models.recommender import Recommender
+from etalage.recipe.config import ModelConfig
+from etalage.seeds import torch_seed
+from etalage.train.config import TrainingConfig
+from etalage.train.context import FitReport, TrainContext
+from etalage.train.loop import autocast, train
+from etalage.train.objectives import full_cross_entropy
+
+
+class SASRecConfig(ModelConfig):
+    """Settings of SASRec."""
+
+    kind: Literal["sasrec"] = "sasrec"
+    width: int = Field(64, ge=4)
+    """Numbers in an item vector; must be divisible by n_heads."""
+    n_layers: int = Field(2, ge=1)
+    """Attention blocks."""
+    n_heads: int = Field(2, ge=1)
+    """Attention heads of a block."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Share of activations dropped in training; small logs want a half."""
+    max_length: int = Field(50, ge=1)
+    """Newest history items that are read."""
+    training: TrainingConfig = TrainingConfig(epochs=100, batch_size=256)
+    """The loop."""
+
+
+class SASRecNetwork(nn.Module):
+    """Item and place vectors, causal blocks, a last norm; places count from the newest item."""
+
+    def __init__(self, n_items: int, config: SASRecConfig) -> None:
+        super().__init__()
+        self.items = nn.Embedding(n_items, config.width)
+        self.places = nn.Embedding(config.max_length, config.width)
+        blocks = (
+            CausalBlock(config.width, config.n_heads, config.dropout)
+            for _ in range(config.n_layers)
+        )
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.LayerNorm(config.width)
+        self.drop = nn.Dropout(config.dropout)
+        for table in (self.items, self.places):
+            nn.init.normal_(table.weight, std=0.02)
+
+    def forward(self, history: Tensor) -> Tensor:
+        """history int64 (B, L), left-padded with -1 -> states float (B, L, D)."""
+        known = history >= 0
+        # counted from the first known item, so that a longer padding changes nothing
+        place = (known.cumsum(1) - 1).clamp(min=0)
+        x = self.items(history.clamp(min=0)) + self.places(place)  # (B, L, D)
+        x = self.drop(x * known[..., None])
+        mask = causal_mask(known)
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.norm(x)
+
+
+class SASRec(Recommender):
+    """score(i) = state of the newest position · vector of item i."""
+
+    config_type = SASRecConfig
+    config: SASRecConfig
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__(config)
+        self.history_length = self.config.max_length
+
+    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+        context = context or TrainContext()
+        self.n_items = data.n_items
+        self.network = self._initial(context.seed)
+        log = data.interactions
+        sequences = Sequences(
+            log.items, log.offsets, self.config.max_length, self.config.training.batch_size
+        )
+
+        def loss(history: Tensor) -> Tensor:
+            before, after = history[:, :-1], history[:, 1:]
+            asked = (before >= 0) & (after >= 0)
+            with autocast(self.config.training):
+                states = self.network(before)[asked]  # (P, D)
+                return full_cross_entropy(states, self.network.items.weight, after[asked])
+
+        monitor = context.monitor
+        return train(
+            self.network,
+            sequences.batches,
+            loss,
+            n_steps=sequences.n_batches,
+            config=self.config.training,
+            context=context,
+            validate=None if monitor is None else lambda: monitor(self),
+        )
+
+    def encode(self, histories: Histories) -> NDArray[np.float32]:
+        """State of each person, float32 (B, D)."""
+        self.check_fitted()
+        newest = histories.newest(self.config.max_length).items
+        # leading columns that are padding for everyone cost time and change nothing
+        length = max(int((newest >= 0).sum(1).max(initial=0)), 1)
+        history = torch.from_numpy(newest[:, -length:].astype(np.int64))
+        with torch.inference_mode():
+            return self.network(history)[:, -1].float().numpy()
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Vectors of all items, float32 (N, D)."""
+        self.check_fitted()
+        return self.network.items.weight.detach().numpy()
+
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        return self.encode(histories) @ self.item_vectors().T
+
+    def save(self, folder: Path) -> None:
+        self.check_fitted()
+        state = {k: v.numpy() for k, v in self.network.state_dict().items()}
+        save_arrays(folder, self.config, **state)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        config, arrays = load_arrays(folder, cls.config_type)
+        model = cls(config)
+        model.n_items = len(arrays["items.weight"])
+        model.network = model._initial(seed=0)
+        model.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        return model
+
+    def _initial(self, seed: int) -> SASRecNetwork:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(seed, "sasrec"))
+            return SASRecNetwork(self.n_items, self.config).eval()
+
+
+class Sequences:
+    """Training batches: people of like length together, so that little is padding."""
+
+    def __init__(
+        self, items: NDArray[np.int32], offsets: NDArray[np.int64], length: int, batch_size: int
+    ) -> None:
+        self.items = items
+        starts, stops = offsets[:-1], offsets[1:]
+        usable = stops - starts >= 2  # one item to read, one to predict
+        self.starts, self.stops = starts[usable], stops[usable]
+        self.length = length
+        self.batch_size = batch_size
+        self.n_batches = -(-len(self.starts) // batch_size)
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Tensor]:
+        """Yields histories int64 (B, <= L + 1); who stands with whom changes every epoch."""
+        sizes = np.minimum(self.stops - self.starts, self.length + 1)
+        # sorting by length with random ties keeps batches dense and still mixes people
+        order = np.lexsort((rng.random(len(sizes)), sizes))
+        for batch in rng.permutation(self.n_batches):
+            people = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            width = int(sizes[people].max())
+            rows = Histories.from_slices(self.items, self.starts[people], self.stops[people], width)
+            yield torch.from_numpy(rows.items.astype(np.int64))

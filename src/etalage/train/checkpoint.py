@@ -1,0 +1,81 @@
+"""Where were we? One file holds all a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from etalage.errors import BundleError
+
+
+@dataclass
+class Progress:
+    """What a run has reached, apart from its weights."""
+
+    epoch: int = 0
+    """Epochs finished."""
+    best_epoch: int = 0
+    best_value: float = float("-inf")
+    misses: int = 0
+    """Validations in a row without improvement."""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def write(
+    path: Path,
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, torch.Tensor] | None,
+    progress: Progress,
+    settings: str,
+) -> None:
+    """Writes beside `path`, then replaces it, so that a kill leaves the old or the new, whole."""
+    tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
+    tensors |= {f"best.{k}": v for k, v in (best or {}).items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+    # tied weights share memory, which safetensors refuses; a copy of each costs little
+    tensors = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
+    draft = path.with_suffix(".draft")
+    facts = {"progress": json.dumps(vars(progress)), "settings": settings}
+    save_file(tensors, draft, metadata=facts)
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+def read(
+    path: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, settings: str
+) -> tuple[dict[str, torch.Tensor] | None, Progress]:
+    """Puts the saved state back; returns the best weights so far and the progress.
+
+    Raises:
+        BundleError: when the checkpoint was made with other settings.
+    """
+    groups: dict[str, dict[str, torch.Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
+    with safe_open(path, framework="pt") as file:
+        facts = file.metadata()
+        for key in file.keys():  # noqa: SIM118 (this is no dict)
+            group, name = key.split(".", 1)
+            groups[group][name] = file.get_tensor(key)
+    if facts["settings"] != settings:
+        raise BundleError(
+            f"{path} was written with other settings; remove it, or give this run another folder"
+        )
+    network.load_state_dict(groups["network"])
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in groups["optimizer"].items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    whole: dict[str, Any] = optimizer.state_dict()
+    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+    return groups["best"] or None, Progress(**json.loads(facts["progress"]))

@@ -1,0 +1,62 @@
+"""What is a mistake worth? Losses over large catalogues.
+
+Letters: P positions, N items, D width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Mean of -log softmax(h Wᵀ)[target], whose logits are never held beyond one chunk.
+
+    The gradient of a softmax is known as soon as its value is (p - onehot), so forward computes
+    both and no logit survives until backward.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+        n_positions = len(hidden)
+        grad_hidden = torch.empty_like(hidden)
+        grad_weight = torch.zeros(weight.shape, dtype=torch.float32)
+        total = torch.zeros((), dtype=torch.float64)
+        for start in range(0, n_positions, chunk):
+            rows = slice(start, min(start + chunk, n_positions))
+            h, target = hidden[rows], targets[rows, None]
+            logits = (h @ weight.T).float()  # (chunk, N)
+            normaliser = logits.logsumexp(1, keepdim=True)
+            total += (normaliser - logits.gather(1, target)).sum().double()
+            slope = logits.sub_(normaliser).exp_()  # softmax, in place
+            slope.scatter_add_(1, target, torch.full_like(slope[:, :1], -1.0))
+            slope = (slope / n_positions).to(hidden.dtype)
+            grad_hidden[rows] = slope @ weight
+            grad_weight += (slope.T @ h).float()
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        return (total / max(n_positions, 1)).float()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        return grad * grad_hidden, grad * grad_weight, None, None
+
+
+def full_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 2048
+) -> Tensor:
+    """Mean cross-entropy over the whole catalogue in memory of one chunk.
+
+    Args:
+        hidden: (P, D), the states to predict from.
+        weight: (N, D), the item vectors.
+        targets: int64 (P,), the item that came next.
+        chunk: positions whose logits are held at once.
+    """
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, chunk)
+    return loss
