@@ -1,5 +1,7 @@
 """Logs come in as they are, and what is wrong with them is said plainly."""
 
+import gzip
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,6 @@ import pytest
 from tests.realdata import need
 
 from etalage.data.ingest import open_dataset
-from etalage.data.table import from_frame
 from etalage.errors import DataError
 
 GOOD = "user,item,time\nann,mug,1700000000\nbob,pot,1700000100\nann,pot,1700000200\n"
@@ -47,26 +48,37 @@ def test_the_order_of_the_file_does_not_change_the_ids(tmp_path: Path) -> None:
 )
 def test_times_of_any_unit_become_milliseconds(times: list, first: int) -> None:
     frame = pl.DataFrame({"u": [1, 1], "i": [5, 6], "t": times})
-    data = from_frame(frame, user="u", item="i", time="t")
+    data = open_dataset(frame, user="u", item="i", time="t")
     assert data.interactions.times[0] == first
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("user,item,tiem\n1,2,3\n", r"cannot tell which column is the time.*'tiem'.*--time COLUMN"),
+        (
+            "user,item,tiem\n1,2,3\n",
+            r"cannot tell which column.*is the time; did you mean 'tiem'.*--time COLUMN",
+        ),
         ("", r"is empty \(0 bytes\)"),
         ("user,item,time\n", "has a header but no rows"),
-        ("user,item,time\n1,2,-5\n", "negative time, -5, in row 1"),
+        ("user,item,time\n1,2,-5\n", r"is negative in 1 of 1 rows; the first is row 1: -5"),
         (
             "user,item,time\n1,2,1700000000\n1,3,1700000000000\n",
-            "mixes units.*milliseconds.*seconds",
+            "mixes units: 1 values read as milliseconds .* row 2.*, 1 as seconds .* row 1",
         ),
-        ("user,item,time\n1,2,soon\n", "no date, such as 'soon'"),
-        ("user,item,time\n1,,5\n", "missing ids, the first in row 1"),
-        ("user,item,time,rating\n1,2,5,NaN\n", "not numbers, the first .nan. in row 1"),
-        ("user,item,time,rating\n1,2,5,good\n", "not numbers, the first .'good'. in row 1"),
-        (b"user,item,time\n1,caf\xe9,5\n", r"not UTF-8: byte 0xe9 at position 20 \(line 2\)"),
+        ("user,item,time\n1,2,5\n1,3,soon\n", "is no time .* row 1: '5'"),
+        ("user,item,time\n1,2,\n", "'time' of clicks.csv has no value in 1 of 1 rows"),
+        ("user,item,time\n1,2,nan\n", "is not a finite number"),
+        ("user,item,time\n1,,5\n", "item column 'item' of clicks.csv has no id in 1 of 1 rows"),
+        ("user,item,time,rating\n1,2,5,NaN\n", "is not a number in 1 of 1 .* row 1: 'NaN'"),
+        ("user,item,time,rating\n1,2,5,\n", "is not a number in 1 of 1 .* row 1: None"),
+        ("user,item,time,rating\n1,2,5,4\n1,3,5,good\n", "is not a number .* row 2: 'good'"),
+        ("user,item,time\n1,2,5\n1,2,5,6,7\n", "as many cells as the header"),
+        ("ann,mug,1700000000\n", "columns are 'column_1', 'column_2', 'column_3'"),
+        (
+            b"user,item,time\n1,caf\xe9,5\n",
+            r"not UTF-8 text: byte 0xe9 at position 20, line 2; .*--encoding latin-1",
+        ),
     ],
 )
 def test_bad_tables_are_refused_with_help(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -74,6 +86,66 @@ def test_bad_tables_are_refused_with_help(tmp_path: Path, text: str | bytes, mes
     with pytest.raises(DataError, match=message):
         open_dataset(path)
     assert path.read_bytes() == (text if isinstance(text, bytes) else text.encode())
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("user", [1.0, float("nan")], "user column 'user' of the data frame has no id .* row 2"),
+        ("user", [1.5, 2.0], "fractional"),
+        ("item", [None, "a"], "item column 'item' .* has no id .* row 1"),
+        ("item", [True, False], "is of type Boolean; ids must be text or whole numbers"),
+        ("time", [1.0, float("inf")], "is not a finite number in 1 of 2 rows; the first is row 2"),
+        ("time", [True, False], "is of type Boolean; expected numbers"),
+        ("time", [datetime(1960, 1, 1), datetime(2020, 1, 1)], "is before 1970 in 1 of 2"),
+        ("time", [0, 1_700_000_000_000], "mixes units"),
+        ("value", [1.0, float("nan")], "value column 'value' .* is not a number .* row 2: nan"),
+    ],
+)
+def test_wrong_types_in_a_data_frame_are_named(column: str, values: list, message: str) -> None:
+    good = {"user": [1, 2], "item": ["a", "b"], "time": [1, 2], "value": [1.0, 2.0]}
+    with pytest.raises(DataError, match=message):
+        open_dataset(pl.DataFrame(good | {column: values}, strict=False))
+
+
+def test_text_in_another_encoding_is_read_when_told(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,time\n1,café,5\n2,thé,6\n".encode("latin-1"))
+    assert open_dataset(path, encoding="latin-1").items.ids == ["café", "thé"]
+    with pytest.raises(DataError, match="unknown text encoding 'latin-one'"):
+        open_dataset(path, encoding="latin-one")
+
+
+def test_ids_keep_their_text_where_a_number_would_lose_it(tmp_path: Path) -> None:
+    data = open_dataset(write(tmp_path, "user,item,time\n007,1,5\n7,2,6\n"))
+    assert data.users.ids == ["007", "7"]
+    assert data.items.ids == [1, 2]
+
+
+def test_a_table_without_times_is_in_order_of_its_rows(tmp_path: Path) -> None:
+    data = open_dataset(write(tmp_path, "uid;sku\nann;mug\nbob;pot\nann;tea\n"), time="none")
+    assert data.interactions.times.tolist() == [0, 2, 1]
+
+
+def test_any_data_frame_and_any_packing_give_the_same(tmp_path: Path) -> None:
+    plain = open_dataset(write(tmp_path, GOOD))
+    packed = open_dataset(write(tmp_path, gzip.compress(GOOD.encode()), "clicks.csv.gz"))
+    frame = pl.read_csv(GOOD.encode())
+    frame.write_ndjson(tmp_path / "clicks.jsonl")
+    for half, name in ((frame[:1], "part-1.parquet"), (frame[1:], "part-2.parquet")):
+        half.write_parquet(tmp_path / name)
+    others = (packed, open_dataset(frame), open_dataset(frame.lazy()),
+              open_dataset(tmp_path / "clicks.jsonl"),
+              open_dataset(tmp_path / "part-*.parquet"))  # fmt: skip
+    for other in others:
+        assert other.interactions.frame.equals(plain.interactions.frame)
+        assert (other.users, other.items) == (plain.users, plain.items)
+    with pytest.raises(DataError, match=r"several logs .*glob pattern"):
+        open_dataset(tmp_path)
+
+
+def test_what_is_no_table_is_refused() -> None:
+    with pytest.raises(DataError, match="cannot read a table from dict"):
+        open_dataset({"user": [1]})
 
 
 def test_a_named_column_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:

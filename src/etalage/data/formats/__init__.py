@@ -1,0 +1,1 @@
+"""How is a log written down? One file per format; each returns a `RawLog`."""
