@@ -35,12 +35,12 @@ def leading_directions(
         n_rounds: multiplications; each sharpens the gap between what is kept and what is not.
     """
     start = rng.standard_normal((n_columns, min(width + OVERSAMPLING, n_columns)))
-    basis: Matrix = np.linalg.qr(start.astype(np.float32)).Q
+    basis = np.linalg.qr(start.astype(np.float32)).Q
     for _ in range(n_rounds):
         basis = np.linalg.qr(gram(basis)).Q
     small = basis.T @ gram(basis)  # (D + 8, D + 8)
-    rotation: Matrix = np.linalg.eigh((small + small.T) / 2)[1]  # weakest first
-    return np.ascontiguousarray(np.matmul(basis, rotation[:, ::-1][:, :width]))
+    _, rotation = np.linalg.eigh((small + small.T) / 2)  # weakest first
+    return np.asarray(basis @ rotation[:, ::-1][:, :width], dtype=np.float32)
 
 
 def unit_rows(vectors: Matrix) -> Matrix:
