@@ -40,10 +40,11 @@ def leading_directions(
         basis = np.linalg.qr(gram(basis)).Q
     small = basis.T @ gram(basis)  # (D + 8, D + 8)
     _, rotation = np.linalg.eigh((small + small.T) / 2)  # weakest first
-    return np.asarray(basis @ rotation[:, ::-1][:, :width], dtype=np.float32)
+    return np.ascontiguousarray(basis @ rotation[:, ::-1][:, :width])
 
 
 def unit_rows(vectors: Matrix) -> Matrix:
     """Returns rows of length 1; rows of zeros stay zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1).astype(np.float32)
+    lengths = np.sqrt((vectors * vectors).sum(1, keepdims=True))
+    lengths[lengths == 0] = 1
+    return vectors / lengths
