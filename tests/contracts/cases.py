@@ -30,4 +30,17 @@ CASES = [
         },
         reaches=0.95,
     ),
+    Case(
+        "tiger",
+        {
+            "n_levels": 2,
+            "n_codes": 8,
+            "vector_width": 16,
+            "width": 32,
+            "dropout": 0.1,
+            "max_length": 12,
+            "training": {"epochs": 20, "batch_size": 32, "learning_rate": 0.01},
+        },
+        reaches=0.95,
+    ),
 ]

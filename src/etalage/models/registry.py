@@ -17,6 +17,7 @@ MODELS: dict[str, str] = {
     "item_knn_markov": "etalage.models.baseline.neighbours:ItemKNNMarkov",
     "ease": "etalage.models.baseline.ease:EASE",
     "sasrec": "etalage.models.sequential.sasrec:SASRec",
+    "tiger": "etalage.models.generative.tiger:TIGER",
 }
 
 

@@ -1,0 +1,279 @@
+"""A small generator of semantic ids, after TIGER (Rajput et al., 2023, arXiv 2305.05065).
+
+As in TIGER an item is spelled by residual codes of its content, a transformer reads the history as
+codes and writes the codes of the next item one after the other, and a beam search turns that into a
+list. Where TIGER's T5 reads every code as a token of its own, this network takes the form of the
+RQ-Transformer (Lee et al., 2022, arXiv 2203.01941), made for residual codes: history items enter as
+the sum of their code vectors, a causal transformer reads them once for all positions, and a second,
+tiny one writes L codes from a position's state. Sequences are L times shorter and every position is
+a target, so training costs a small fraction; beams share the state and rewrite at most L tokens,
+which is cheaper than keeping a cache of keys and values.
+
+Letters: B people, T history length, N items, L levels, D width, P positions, K beams, V codes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from etalage.data.dataset import Dataset
+from etalage.data.ragged import Histories, ItemSets, TopK
+from etalage.errors import DataError
+from etalage.layers.attention import CausalBlock, causal_mask
+from etalage.models.arrays import load_arrays, save_arrays
+from etalage.models.generative.beam import beam_search
+from etalage.models.generative.spelling import item_vectors
+from etalage.models.recommender import Recommender
+from etalage.models.sequential.sasrec import Sequences
+from etalage.recipe.config import ModelConfig
+from etalage.seeds import torch_seed
+from etalage.tokenize.health import HealthReport, check_health
+from etalage.tokenize.residual import ResidualKMeans
+from etalage.tokenize.semantic_ids import SemanticIds
+from etalage.tokenize.trie import Trie
+from etalage.train.config import TrainingConfig
+from etalage.train.context import FitReport, TrainContext
+from etalage.train.loop import autocast, train
+
+ROWS_AT_ONCE = 2**15
+"""Beams of all people that the network scores at once."""
+
+
+class TIGERConfig(ModelConfig):
+    """Settings of the generator and of the ids it writes."""
+
+    kind: Literal["tiger"] = "tiger"
+    n_levels: int = Field(3, ge=1)
+    """Codes of an item, coarse to fine; one more tells equals apart where there are any."""
+    n_codes: int = Field(64, ge=2)
+    """Codes of a level. More spell items apart, fewer let rare items learn from common ones."""
+    vector_width: int = Field(64, ge=1)
+    """Numbers in the item vectors that are quantised."""
+    width: int = Field(64, ge=4)
+    """Width of the network; must be divisible by n_heads."""
+    n_layers: int = Field(2, ge=1)
+    """Blocks that read the history; one more writes the codes."""
+    n_heads: int = Field(2, ge=1)
+    """Attention heads of a block."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of activations dropped in training."""
+    max_length: int = Field(50, ge=1)
+    """Newest history items that are read."""
+    n_beams: int = Field(20, ge=1)
+    """Beams kept when writing; a longer list asked for takes as many as it has places."""
+    training: TrainingConfig = TrainingConfig(epochs=30, batch_size=128)
+    """The loop."""
+
+
+class TIGERNetwork(nn.Module):
+    """Reads items as sums of code vectors, writes codes level by level; one table for both."""
+
+    tokens: Tensor
+
+    def __init__(self, ids: SemanticIds, config: TIGERConfig) -> None:
+        super().__init__()
+        firsts = np.cumsum([0, *ids.sizes])  # the rows of level l are firsts[l]:firsts[l + 1]
+        self.firsts: list[int] = firsts.tolist()
+        tokens = torch.from_numpy(ids.codes + firsts[:-1])  # (N, L)
+        self.register_buffer("tokens", tokens, persistent=False)
+        self.table = nn.Embedding(self.firsts[-1], config.width)
+        self.places = nn.Embedding(config.max_length + 1, config.width)
+        self.levels = nn.Embedding(ids.n_levels, config.width)
+        self.start = nn.Parameter(torch.empty(config.width))
+        blocks = [
+            CausalBlock(config.width, config.n_heads, config.dropout)
+            for _ in range(config.n_layers + 1)
+        ]
+        self.readers, self.writer = nn.ModuleList(blocks[:-1]), blocks[-1]
+        self.norm_read = nn.LayerNorm(config.width)
+        self.norm_write = nn.LayerNorm(config.width)
+        self.drop = nn.Dropout(config.dropout)
+        for weight in (self.table.weight, self.places.weight, self.levels.weight, self.start):
+            nn.init.normal_(weight, std=0.02)
+
+    def read(self, history: Tensor) -> Tensor:
+        """history int64 (B, T), left-padded with -1 -> states (B, T + 1, D).
+
+        State t knows the t items before it; a learned start stands before the first item, so that
+        the state of an empty history is learned as well.
+        """
+        history = nn.functional.pad(history, (1, 0), value=-1)  # (B, T + 1)
+        n_known = (history >= 0).sum(1, keepdim=True)
+        column = torch.arange(history.shape[1])
+        known = column >= history.shape[1] - 1 - n_known  # the items, and the start before them
+        vectors = self.table(self.tokens[history.clamp(min=0)]).sum(2)  # (B, T + 1, D)
+        x = torch.where(history[..., None] >= 0, vectors, self.start)
+        place = (known.cumsum(1) - 1).clamp(min=0)
+        x = self.drop((x + self.places(place)) * known[..., None])
+        mask = causal_mask(known)
+        for block in self.readers:
+            x = block(x, mask)
+        return self.norm_read(x)
+
+    def write(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """states (P, D), tokens int64 (P, l) so far -> hidden (P, l + 1, D), one a level."""
+        x = torch.cat([states[:, None], self.table(tokens)], dim=1)  # (P, l + 1, D)
+        x = self.drop(x + self.levels.weight[: x.shape[1]])
+        return self.norm_write(self.writer(x, causal_mask(torch.ones(x.shape[:2]) > 0)))
+
+    def logits(self, hidden: Tensor, level: int) -> Tensor:
+        """hidden (P, D) of one level -> logits of its codes (P, V)."""
+        return hidden @ self.table.weight[self.firsts[level] : self.firsts[level + 1]].T
+
+    def loss(self, history: Tensor) -> Tensor:
+        """Mean of -log p(item), over every item of histories int64 (B, T)."""
+        asked = history >= 0
+        target = self.tokens[history[asked]]  # (P, L)
+        states = self.read(history[:, :-1])[asked]  # (P, D)
+        hidden = self.write(states, target[:, :-1])  # (P, L, D)
+        parts = [
+            nn.functional.cross_entropy(
+                self.logits(hidden[:, level], level).float(), target[:, level] - first
+            )
+            for level, first in enumerate(self.firsts[:-1])
+        ]
+        return torch.stack(parts).sum()
+
+
+class TIGER(Recommender):
+    """log p(i) = sum over levels of log p(code of i at the level | its coarser codes, history)."""
+
+    config_type = TIGERConfig
+    config: TIGERConfig
+    scores_all_items = False
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__(config)
+        self.history_length = self.config.max_length
+        self.health: HealthReport | None = None
+        """Figures of the ids, after `fit`; None in a loaded model."""
+
+    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+        context = context or TrainContext()
+        settings = self.config.training
+        vectors = item_vectors(data, self.config.vector_width, context.seed)  # (N, D)
+        quantizer = ResidualKMeans(self.config.n_levels, self.config.n_codes, seed=context.seed)
+        quantizer.fit(vectors)
+        self._prepare(quantizer.spell(vectors), context.seed)
+        self.health = check_health(quantizer, vectors)
+        log = data.interactions
+        sequences = Sequences(log.items, log.offsets, self.config.max_length, settings.batch_size)
+
+        def loss(history: Tensor) -> Tensor:
+            with autocast(settings):
+                return self.network.loss(history)
+
+        monitor = context.monitor
+        return train(
+            self.network,
+            sequences.batches,
+            loss,
+            n_steps=sequences.n_batches,
+            config=settings,
+            context=context,
+            validate=None if monitor is None else lambda: monitor(self),
+        )
+
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        """Log-probabilities of the items that the beams found, float32 (B, N); NaN elsewhere."""
+        top = self.recommend(histories, self.config.n_beams)
+        scores = np.full((len(histories), self.n_items), np.nan, dtype=np.float32)
+        row, place = np.nonzero(top.items >= 0)
+        scores[row, top.items[row, place]] = top.scores[row, place]
+        return scores
+
+    def recommend(
+        self,
+        histories: Histories,
+        k: int,
+        *,
+        exclude: ItemSets | None = None,
+        among: NDArray[np.int32] | None = None,
+    ) -> TopK:
+        """Writes the k likeliest items; no beam is spent on items that may not be shown."""
+        self.check_fitted()
+        if k < 1:
+            raise DataError(f"k must be at least 1; got {k}")
+        if exclude is not None and len(exclude) != len(histories):
+            raise DataError(f"exclude has {len(exclude)} rows, histories {len(histories)}")
+        n_beams = min(max(k, self.config.n_beams), self.n_items)
+        top = TopK(
+            np.full((len(histories), k), -1, dtype=np.int32),
+            np.full((len(histories), k), -np.inf, dtype=np.float32),
+        )
+        at_once = max(ROWS_AT_ONCE // n_beams, 1)
+        for start in range(0, len(histories), at_once):
+            rows = np.arange(start, min(start + at_once, len(histories)))
+            wanted = self._wanted(None if exclude is None else exclude.take(rows), among)
+            step = partial(self._step, self._states(histories.take(rows)))
+            found = beam_search(step, self.trie, len(rows), n_beams, wanted)
+            n_found = min(k, n_beams)
+            top.items[rows, :n_found] = found.items[:, :n_found]
+            top.scores[rows, :n_found] = found.scores[:, :n_found]
+        return top
+
+    def save(self, folder: Path) -> None:
+        self.check_fitted()
+        state = {k: v.numpy() for k, v in self.network.state_dict().items()}
+        sizes = np.array(self.ids.sizes, dtype=np.int32)
+        save_arrays(folder, self.config, **state, **{"ids.codes": self.ids.codes}, sizes=sizes)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        config, arrays = load_arrays(folder, cls.config_type)
+        model = cls(config)
+        sizes = tuple(arrays.pop("sizes").tolist())
+        model._prepare(SemanticIds(arrays.pop("ids.codes"), sizes), seed=0)
+        model.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        return model
+
+    def _prepare(self, ids: SemanticIds, seed: int) -> None:
+        self.ids = ids
+        self.n_items = len(ids)
+        self.trie = Trie(ids.codes)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(seed, "tiger"))
+            self.network = TIGERNetwork(ids, self.config).eval()
+
+    def _wanted(
+        self, exclude: ItemSets | None, among: NDArray[np.int32] | None
+    ) -> NDArray[np.bool_] | None:
+        """Items that may be shown, bool (B, N) or (1, N); None for all."""
+        if exclude is None and among is None:
+            return None
+        wanted = np.full((1, self.n_items), among is None)
+        if among is not None:
+            wanted[0, among] = True
+        if exclude is not None:
+            wanted = np.repeat(wanted, len(exclude), axis=0)
+            wanted[exclude.row_of_entry, exclude.items] = False
+        return wanted
+
+    def _states(self, histories: Histories) -> Tensor:
+        newest = histories.newest(self.config.max_length).items
+        # leading columns that are padding for everyone cost time and change nothing
+        length = max(int((newest >= 0).sum(1).max(initial=0)), 1)
+        history = torch.from_numpy(newest[:, -length:].astype(np.int64))
+        with torch.inference_mode():
+            return self.network.read(history)[:, -1]  # (B, D)
+
+    def _step(self, states: Tensor, prefixes: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Log-probabilities of the codes that follow prefixes (B, K, l): float32 (B, K, V)."""
+        n_people, n_beams, level = prefixes.shape
+        firsts = torch.tensor(self.network.firsts[:level], dtype=torch.int64)
+        tokens = (
+            torch.from_numpy(prefixes.astype(np.int64)).view(n_people * n_beams, level) + firsts
+        )
+        with torch.inference_mode():
+            repeated = states.repeat_interleave(n_beams, dim=0)  # (B K, D)
+            hidden = self.network.write(repeated, tokens.flatten(0, 1))[:, -1]
+            logits = self.network.logits(hidden, level)
+            return logits.log_softmax(1).view(n_people, n_beams, -1).numpy()
