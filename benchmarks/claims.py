@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-QUICK = {"house": ["evaluation.py", "baselines_truth.py"]}
+QUICK = {"house": ["evaluation.py", "baselines_truth.py", "ingest.py"]}
 LONG: dict[str, list[str]] = {"house": []}
 
 
