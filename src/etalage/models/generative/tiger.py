@@ -268,12 +268,10 @@ class TIGER(Recommender):
     def _step(self, states: Tensor, prefixes: NDArray[np.int32]) -> NDArray[np.float32]:
         """Log-probabilities of the codes that follow prefixes (B, K, l): float32 (B, K, V)."""
         n_people, n_beams, level = prefixes.shape
-        firsts = torch.tensor(self.network.firsts[:level], dtype=torch.int64)
-        tokens = (
-            torch.from_numpy(prefixes.astype(np.int64)).view(n_people * n_beams, level) + firsts
-        )
+        firsts = np.array(self.network.firsts[:level], dtype=np.int64)
+        tokens = torch.from_numpy((prefixes + firsts).reshape(n_people * n_beams, level))
         with torch.inference_mode():
             repeated = states.repeat_interleave(n_beams, dim=0)  # (B K, D)
-            hidden = self.network.write(repeated, tokens.flatten(0, 1))[:, -1]
+            hidden = self.network.write(repeated, tokens)[:, -1]
             logits = self.network.logits(hidden, level)
             return logits.log_softmax(1).view(n_people, n_beams, -1).numpy()
