@@ -79,6 +79,7 @@ def test_times_of_any_unit_become_milliseconds(times: list, first: int) -> None:
             b"user,item,time\n1,caf\xe9,5\n",
             r"not UTF-8 text: byte 0xe9 at position 20, line 2; .*--encoding latin-1",
         ),
+        (GOOD.encode("utf-16"), r"not UTF-8 text: byte 0xff at position 0, line 1"),
     ],
 )
 def test_bad_tables_are_refused_with_help(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -133,7 +134,7 @@ def test_any_data_frame_and_any_packing_give_the_same(tmp_path: Path) -> None:
     frame.write_ndjson(tmp_path / "clicks.jsonl")
     for half, name in ((frame[:1], "part-1.parquet"), (frame[1:], "part-2.parquet")):
         half.write_parquet(tmp_path / name)
-    others = (packed, open_dataset(frame), open_dataset(frame.lazy()),
+    others = (packed, open_dataset(frame), open_dataset(frame.lazy()), open_dataset(Foreign(frame)),
               open_dataset(tmp_path / "clicks.jsonl"),
               open_dataset(tmp_path / "part-*.parquet"))  # fmt: skip
     for other in others:
@@ -141,6 +142,29 @@ def test_any_data_frame_and_any_packing_give_the_same(tmp_path: Path) -> None:
         assert (other.users, other.items) == (plain.users, plain.items)
     with pytest.raises(DataError, match=r"several logs .*glob pattern"):
         open_dataset(tmp_path)
+
+
+class Foreign:
+    """A data frame of another library: it speaks Arrow, and nothing else that Polars knows."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.frame.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("end", [60, 12])
+def test_a_cut_gzip_file_says_so(tmp_path: Path, end: int) -> None:
+    packed = gzip.compress((GOOD * 2000).encode())
+    path = write(tmp_path, packed[: -end if end == 60 else end], "clicks.csv.gz")
+    with pytest.raises(DataError, match=r"cannot read clicks.csv.gz: Compressed file ended"):
+        open_dataset(path)
+
+
+def test_a_column_cannot_play_two_roles(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'item' of clicks.csv was named for two roles"):
+        open_dataset(write(tmp_path, GOOD), user="item", item="item")
 
 
 def test_what_is_no_table_is_refused() -> None:

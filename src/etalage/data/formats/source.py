@@ -10,6 +10,7 @@ import glob
 import gzip
 import io
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from etalage.errors import DataError, did_you_mean
 SEPARATORS = ["\t", ",", ";", "|"]
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson")
+UNREADABLE = (pl.exceptions.PolarsError, OSError, EOFError, zlib.error)  # the last two of gzip
 NUMBER = r"-?[0-9]+(\.[0-9]*)?"
 # numbers that read back as the same text; 18 digits fit Int64
 CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
@@ -54,7 +56,7 @@ def read_columns(
     table = _scan(source, encoding, quotes=quotes)
     try:
         frame = (table if columns is None else table.select(columns)).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise _unreadable(source, encoding, error) from error
     if not _is_separated(source):
         return frame
@@ -140,7 +142,7 @@ def _bytes_of(path: Path) -> bytes:
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             return file.read()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path.name}: {error}") from error
 
 
@@ -167,7 +169,7 @@ def _scan(source: Any, encoding: str, *, quotes: bool = True) -> pl.LazyFrame:
         else:
             table = _scan_separated(paths, encoding, quotes)
         table.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise _unreadable(source, encoding, error) from error
     return table
 
@@ -181,7 +183,10 @@ def _scan_separated(paths: list[Path], encoding: str, quotes: bool) -> pl.LazyFr
     else:
         with (gzip.open if paths[0].suffix == ".gz" else open)(paths[0], "rb") as file:
             line = file.readline()
-    first = line.decode("utf-8", errors="replace").strip("\r\n")  # only ASCII matters here
+    try:
+        first = line.decode("utf-8").strip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(_not_in("utf-8", paths[0], line, error)) from error
     separator = max(SEPARATORS, key=first.count)
     cells = first.split(separator)
     # the names of columns are no numbers, so a line with a number in it is data

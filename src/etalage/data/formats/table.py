@@ -54,6 +54,9 @@ def resolve(names: Names, columns: list[str], where: str) -> Names:
     Raises:
         DataError: when a named column does not exist, or user, item or time is not recognised.
     """
+    named = [name for name in vars(names).values() if name is not None]
+    if twice := next((name for name in named if named.count(name) > 1), None):
+        raise DataError(f"column {twice!r} of {where} was named for two roles; each needs its own")
     found: dict[str, str | None] = {}
     for role in KNOWN_AS:
         name = getattr(names, role)
@@ -67,7 +70,7 @@ def resolve(names: Names, columns: list[str], where: str) -> Names:
                 f"its columns are {listed(columns)}. {_name_it(role)}"
             )
         else:
-            taken = {name for name in [*vars(names).values(), *found.values()] if name}
+            taken = {*named, *found.values()}
             found[role] = recognise(role, [c for c in columns if c not in taken])
             if found[role] is None and role != "value":
                 raise DataError(
