@@ -15,7 +15,7 @@ from etalage.errors import DataError
 from etalage.tokenize.trie import Trie
 
 Step = Callable[[NDArray[np.int32]], NDArray[np.float32]]
-"""Prefixes int32 (B, K, l) -> log-probabilities of the next code, float32 (B, K, V)."""
+"""Prefixes int32 (B, K, l) -> logits of the next code, float32 (B, K, V)."""
 
 
 def beam_search(
@@ -25,11 +25,12 @@ def beam_search(
     n_beams: int,
     wanted: NDArray[np.bool_] | None = None,
 ) -> TopK:
-    """Returns the items whose codes have the largest sum of log-probabilities, best first.
+    """Returns the likeliest items, best first: log p(i) is the sum over the levels of its code.
 
     Only children in the trie are ever considered, so no beam is spent on an id that does not exist,
-    and none on a prefix whose items are all unwanted. With as many beams as items nothing is
-    dropped, and the answer is that of scoring every item.
+    and none on a prefix whose items are all unwanted. The softmax of a node is over its children,
+    wanted or not, so the probabilities of the whole catalogue add up to one. With as many beams as
+    items nothing is dropped, and the answer is that of scoring every item.
 
     Args:
         step: the model; beams that lead nowhere are given as code 0.
@@ -53,8 +54,9 @@ def beam_search(
         children, codes = trie.children(level, nodes.ravel())
         shape = (*nodes.shape, children.shape[1])
         children, codes = children.reshape(shape), np.maximum(codes, 0).reshape(shape)  # (B, K, W)
-        gained = np.take_along_axis(step(prefixes), codes, axis=2)  # (B, K, W)
         is_open = children >= 0
+        logits = np.take_along_axis(step(prefixes), codes, axis=2)  # (B, K, W)
+        gained = _log_softmax(np.where(is_open, logits, -np.inf))
         if alive is not None:
             rows = row[:, :, None] if len(alive[level]) > 1 else 0
             is_open &= alive[level][rows, children]
@@ -75,6 +77,15 @@ def beam_search(
     top.items[:, : items.shape[1]] = items[row, order]
     top.scores[:, : items.shape[1]] = scores[row, order]
     return top
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Over the last axis, where -inf is no choice; rows without a choice stay -inf."""
+    peak = logits.max(-1, keepdims=True)
+    peak[peak == -np.inf] = 0
+    shifted = logits - peak
+    total = np.exp(shifted).sum(-1, keepdims=True)
+    return shifted - np.log(np.where(total > 0, total, 1))
 
 
 def _largest(totals: NDArray[np.floating], n_beams: int) -> NDArray[np.int64]:

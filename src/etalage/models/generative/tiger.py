@@ -1,13 +1,16 @@
 """A small generator of semantic ids, after TIGER (Rajput et al., 2023, arXiv 2305.05065).
 
 As in TIGER an item is spelled by residual codes of its content, a transformer reads the history as
-codes and writes the codes of the next item one after the other, and a beam search turns that into a
-list. Where TIGER's T5 reads every code as a token of its own, this network takes the form of the
-RQ-Transformer (Lee et al., 2022, arXiv 2203.01941), made for residual codes: history items enter as
-the sum of their code vectors, a causal transformer reads them once for all positions, and a second,
-tiny one writes L codes from a position's state. Sequences are L times shorter and every position is
-a target, so training costs a small fraction; beams share the state and rewrite at most L tokens,
-which is cheaper than keeping a cache of keys and values.
+codes and writes the codes of the next item one by one, and a beam search turns that into a list.
+Where TIGER's T5 reads every code as a token of its own, this network takes the form of the
+RQ-Transformer (Lee et al., 2022, arXiv 2203.01941), made for residual codes: an item enters as the
+sum of its code vectors, a causal transformer reads the items once for all positions, and a small
+network writes the codes from a position's state plus the sum of what it has written, as codes of
+residuals add up. Sequences are L times shorter and every position is a target, so training costs a
+small fraction; and beams share the state, so that nothing needs a cache of keys and values.
+
+The softmax of a code is over the codes that exist after those before it, in training as in search.
+So no capacity goes into learning which ids exist, and p(i) adds up to one over the catalogue.
 
 Letters: B people, T history length, N items, L levels, D width, P positions, K beams, V codes.
 """
@@ -60,7 +63,7 @@ class TIGERConfig(ModelConfig):
     width: int = Field(64, ge=4)
     """Width of the network; must be divisible by n_heads."""
     n_layers: int = Field(2, ge=1)
-    """Blocks that read the history; one more writes the codes."""
+    """Attention blocks that read the history."""
     n_heads: int = Field(2, ge=1)
     """Attention heads of a block."""
     dropout: float = Field(0.2, ge=0, lt=1)
@@ -69,34 +72,43 @@ class TIGERConfig(ModelConfig):
     """Newest history items that are read."""
     n_beams: int = Field(20, ge=1)
     """Beams kept when writing; a longer list asked for takes as many as it has places."""
-    training: TrainingConfig = TrainingConfig(epochs=30, batch_size=128)
+    training: TrainingConfig = TrainingConfig(
+        epochs=15, batch_size=128, learning_rate=3e-3, schedule="cosine", warmup_steps=50
+    )
     """The loop."""
 
 
 class TIGERNetwork(nn.Module):
-    """Reads items as sums of code vectors, writes codes level by level; one table for both."""
+    """Reads items as sums of code vectors, and writes codes level by level."""
 
     tokens: Tensor
 
     def __init__(self, ids: SemanticIds, config: TIGERConfig) -> None:
         super().__init__()
-        firsts = np.cumsum([0, *ids.sizes])  # the rows of level l are firsts[l]:firsts[l + 1]
+        self.codes = ids.codes
+        self.trie = Trie(ids.codes)
+        firsts = np.cumsum([0, *self.trie.sizes])  # level l has rows firsts[l]:firsts[l + 1]
         self.firsts: list[int] = firsts.tolist()
         tokens = torch.from_numpy(ids.codes + firsts[:-1])  # (N, L)
         self.register_buffer("tokens", tokens, persistent=False)
-        self.table = nn.Embedding(self.firsts[-1], config.width)
-        self.places = nn.Embedding(config.max_length + 1, config.width)
-        self.levels = nn.Embedding(ids.n_levels, config.width)
-        self.start = nn.Parameter(torch.empty(config.width))
-        blocks = [
-            CausalBlock(config.width, config.n_heads, config.dropout)
-            for _ in range(config.n_layers + 1)
-        ]
-        self.readers, self.writer = nn.ModuleList(blocks[:-1]), blocks[-1]
-        self.norm_read = nn.LayerNorm(config.width)
-        self.norm_write = nn.LayerNorm(config.width)
+        width = config.width
+        self.table = nn.Embedding(self.firsts[-1], width)  # what is read, and what is written next
+        self.written = nn.Embedding(self.firsts[-1], width)  # what was written before
+        self.places = nn.Embedding(config.max_length + 1, width)
+        self.levels = nn.Embedding(ids.n_levels, width)
+        self.start = nn.Parameter(torch.empty(width))
+        blocks = (
+            CausalBlock(width, config.n_heads, config.dropout) for _ in range(config.n_layers)
+        )
+        self.blocks = nn.ModuleList(blocks)
+        self.norm_read = nn.LayerNorm(width)
+        self.norm_said = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+        self.norm_write = nn.LayerNorm(width)
         self.drop = nn.Dropout(config.dropout)
-        for weight in (self.table.weight, self.places.weight, self.levels.weight, self.start):
+        tables = (self.table, self.written, self.places, self.levels)
+        for weight in (*(table.weight for table in tables), self.start):
             nn.init.normal_(weight, std=0.02)
 
     def read(self, history: Tensor) -> Tensor:
@@ -114,37 +126,35 @@ class TIGERNetwork(nn.Module):
         place = (known.cumsum(1) - 1).clamp(min=0)
         x = self.drop((x + self.places(place)) * known[..., None])
         mask = causal_mask(known)
-        for block in self.readers:
+        for block in self.blocks:
             x = block(x, mask)
         return self.norm_read(x)
 
-    def write(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """states (P, D), tokens int64 (P, l) so far -> hidden (P, l + 1, D), one a level."""
-        x = torch.cat([states[:, None], self.table(tokens)], dim=1)  # (P, l + 1, D)
-        x = self.drop(x + self.levels.weight[: x.shape[1]])
-        return self.norm_write(self.writer(x, causal_mask(torch.ones(x.shape[:2]) > 0)))
-
-    def logits(self, hidden: Tensor, level: int) -> Tensor:
-        """hidden (P, D) of one level -> logits of its codes (P, V)."""
-        return hidden @ self.table.weight[self.firsts[level] : self.firsts[level + 1]].T
+    def write(self, said: Tensor, level: int) -> Tensor:
+        """said (P, D): a state plus the vectors of codes written -> logits (P, V) of a level."""
+        x = said + self.levels.weight[level]
+        inner = nn.functional.gelu(self.expand(self.norm_said(x)))  # (P, 4D)
+        x = self.norm_write(x + self.contract(inner))
+        return x @ self.table.weight[self.firsts[level] : self.firsts[level + 1]].T
 
     def loss(self, history: Tensor) -> Tensor:
         """Mean of -log p(item), over every item of histories int64 (B, T)."""
         asked = history >= 0
-        target = self.tokens[history[asked]]  # (P, L)
-        states = self.read(history[:, :-1])[asked]  # (P, D)
-        hidden = self.write(states, target[:, :-1])  # (P, L, D)
-        parts = [
-            nn.functional.cross_entropy(
-                self.logits(hidden[:, level], level).float(), target[:, level] - first
-            )
-            for level, first in enumerate(self.firsts[:-1])
-        ]
-        return torch.stack(parts).sum()
+        items = history[asked]  # (P,)
+        said = self.read(history[:, :-1])[asked]  # (P, D)
+        codes = self.codes[items.numpy()]  # (P, L)
+        total = torch.zeros(())
+        for level in range(codes.shape[1]):
+            exists = torch.from_numpy(self.trie.allowed(codes[:, :level]))  # (P, V)
+            logits = self.write(said, level).float().masked_fill(~exists, -torch.inf)
+            code = torch.from_numpy(codes[:, level]).long()
+            total = total + nn.functional.cross_entropy(logits, code)
+            said = said + self.written(self.tokens[items, level])
+        return total
 
 
 class TIGER(Recommender):
-    """log p(i) = sum over levels of log p(code of i at the level | its coarser codes, history)."""
+    """log p(i) = sum over levels l of log p(c_l | c_0 ... c_{l-1}, history), c the codes of i."""
 
     config_type = TIGERConfig
     config: TIGERConfig
@@ -214,7 +224,7 @@ class TIGER(Recommender):
             rows = np.arange(start, min(start + at_once, len(histories)))
             wanted = self._wanted(None if exclude is None else exclude.take(rows), among)
             step = partial(self._step, self._states(histories.take(rows)))
-            found = beam_search(step, self.trie, len(rows), n_beams, wanted)
+            found = beam_search(step, self.network.trie, len(rows), n_beams, wanted)
             n_found = min(k, n_beams)
             top.items[rows, :n_found] = found.items[:, :n_found]
             top.scores[rows, :n_found] = found.scores[:, :n_found]
@@ -238,7 +248,6 @@ class TIGER(Recommender):
     def _prepare(self, ids: SemanticIds, seed: int) -> None:
         self.ids = ids
         self.n_items = len(ids)
-        self.trie = Trie(ids.codes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "tiger"))
             self.network = TIGERNetwork(ids, self.config).eval()
@@ -266,12 +275,10 @@ class TIGER(Recommender):
             return self.network.read(history)[:, -1]  # (B, D)
 
     def _step(self, states: Tensor, prefixes: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Log-probabilities of the codes that follow prefixes (B, K, l): float32 (B, K, V)."""
+        """Logits of the codes that follow prefixes (B, K, l): float32 (B, K, V)."""
         n_people, n_beams, level = prefixes.shape
         firsts = np.array(self.network.firsts[:level], dtype=np.int64)
-        tokens = torch.from_numpy((prefixes + firsts).reshape(n_people * n_beams, level))
         with torch.inference_mode():
-            repeated = states.repeat_interleave(n_beams, dim=0)  # (B K, D)
-            hidden = self.network.write(repeated, tokens)[:, -1]
-            logits = self.network.logits(hidden, level)
-            return logits.log_softmax(1).view(n_people, n_beams, -1).numpy()
+            written = self.network.written(torch.from_numpy(prefixes + firsts)).sum(2)  # (B, K, D)
+            said = (states[:, None] + written).view(n_people * n_beams, -1)
+            return self.network.write(said, level).view(n_people, n_beams, -1).numpy()
