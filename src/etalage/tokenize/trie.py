@@ -56,13 +56,13 @@ class Trie:
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """What may follow nodes (B,) of depth `level`: children int64 and codes int32, (B, W).
 
-        Both are -1 beyond the last child; a node of -1 has none.
+        Both are -1 beyond the last child; a node of -1 has none. W is at least 1.
         """
         offsets = self.offsets[level]
         known = nodes >= 0
         starts = np.where(known, offsets[nodes], 0)
         counts = np.where(known, offsets[nodes + 1] - starts, 0)
-        steps = np.arange(counts.max(initial=0))  # (W,)
+        steps = np.arange(counts.max(initial=1))  # (W,)
         children = np.where(steps < counts[:, None], starts[:, None] + steps, -1)
         return children, np.where(children >= 0, self.codes[level][children], np.int32(-1))
 

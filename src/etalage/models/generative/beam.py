@@ -90,8 +90,8 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _largest(totals: NDArray[np.floating], n_beams: int) -> NDArray[np.int64]:
     """Columns of the largest entries of each row, best first; as many as the fullest row has."""
-    n_kept = min(n_beams, int((totals > -np.inf).sum(1).max(initial=0)))
-    if 0 < n_kept < totals.shape[1]:
+    n_kept = min(n_beams, int((totals > -np.inf).sum(1).max(initial=1)))
+    if n_kept < totals.shape[1]:
         columns = np.argpartition(-totals, n_kept - 1, axis=1)[:, :n_kept]
     else:
         columns = np.tile(np.arange(n_kept), (len(totals), 1))

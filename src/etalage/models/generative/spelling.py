@@ -48,15 +48,20 @@ def item_texts(data: Dataset) -> list[str] | None:
 def cooccurrence_vectors(log: Interactions, width: int, seed: int) -> NDArray[np.float32]:
     """Items near each other when the same people took them, float32 (N, <= D), unit rows.
 
-    Leading right singular vectors of X_ui / sqrt(n_u n_i), weighted by their strength; the first,
-    which only knows how popular an item is, is left out.
+    Leading right singular vectors of X_ui / sqrt(n_u n_i), weighted by their strength, without the
+    first, sqrt(n_i), which only knows how popular an item is. Items that nobody took are zeros.
     """
     seen = log.matrix()  # (U, N)
-    per_user = np.maximum(seen.sum(1), 1).astype(np.float32)
-    per_item = np.maximum(seen.sum(0), 1).astype(np.float32)
-    scaled = seen.multiply(per_user[:, None] ** -0.5).multiply(per_item**-0.5).tocsr()
+    n_u, n_i = np.asarray(seen.sum(1)), np.asarray(seen.sum(0))
+    scaled = seen.multiply(np.maximum(n_u, 1)[:, None] ** -0.5)
+    scaled = scaled.multiply(np.maximum(n_i, 1) ** -0.5).tocsr()
+    first = np.sqrt(n_i / n_i.sum())[:, None]  # (N, 1), of strength 1
+
+    def gram(basis: NDArray[np.float32]) -> NDArray[np.float32]:
+        return scaled.T @ (scaled @ basis) - first @ (first.T @ basis)
+
     rng = generator(seed, "co-occurrence vectors")
-    found = leading_directions(lambda b: scaled.T @ (scaled @ b), log.n_items, width + 1, rng)
-    strength = np.linalg.norm(scaled @ found, axis=0).astype(np.float32)  # (D + 1,)
-    weighted = found * strength
-    return unit_rows(weighted[:, 1:] if weighted.shape[1] > 1 else weighted)
+    found = leading_directions(gram, log.n_items, width, rng)
+    strength = np.sqrt(np.maximum((found * gram(found)).sum(0), 0))  # (D,)
+    # what nobody took has only rounding in it, which must not be stretched to length 1
+    return unit_rows(np.where(n_i[:, None] > 0, found * strength, 0).astype(np.float32))
