@@ -115,7 +115,7 @@ class Truth:
         logits = self.config.base + taste + context[:, None]
         clicks = np.zeros_like(logits)
         missed = np.ones_like(logits)
-        for slot in range(self.config.slots):
+        for place in range(self.config.slots):
             clicks += missed * exposure * _sigmoid(logits - self.config.decay * place)
             missed *= 1 - exposure
         return clicks
