@@ -256,6 +256,15 @@ def test_the_smallest_catalogues_work(n_items: int) -> None:
     assert sorted(top.items[0].tolist()) == [-1] * (3 - n_items) + list(range(n_items))
 
 
+def test_an_empty_log_still_makes_a_model_that_answers() -> None:
+    log = Interactions.from_arrays([], [], n_users=1, n_items=4)
+    fitted = build(SMALL)
+    fitted.fit(Dataset("empty", log, Vocabulary(range(1)), Vocabulary(range(4))))
+    assert set(fitted.recommend(Histories.from_rows([[0]]), 4).items[0]) == {0, 1, 2, 3}
+    nothing = fitted.recommend(Histories.from_rows([[0]]), 2, among=np.array([], np.int32))
+    assert nothing.items.tolist() == [[-1, -1]]
+
+
 def test_bad_questions_are_named(model) -> None:
     with pytest.raises(DataError, match="k must be at least 1; got 0"):
         model.recommend(HISTORIES, 0)

@@ -55,7 +55,7 @@ def cooccurrence_vectors(log: Interactions, width: int, seed: int) -> NDArray[np
     n_u, n_i = np.asarray(seen.sum(1)), np.asarray(seen.sum(0))
     scaled = seen.multiply(np.maximum(n_u, 1)[:, None] ** -0.5)
     scaled = scaled.multiply(np.maximum(n_i, 1) ** -0.5).tocsr()
-    first = np.sqrt(n_i / n_i.sum())[:, None]  # (N, 1), of strength 1
+    first = np.sqrt(n_i / max(n_i.sum(), 1))[:, None]  # (N, 1), of strength 1
 
     def gram(basis: NDArray[np.float32]) -> NDArray[np.float32]:
         return scaled.T @ (scaled @ basis) - first @ (first.T @ basis)

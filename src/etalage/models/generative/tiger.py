@@ -73,7 +73,7 @@ class TIGERConfig(ModelConfig):
     n_beams: int = Field(20, ge=1)
     """Beams kept when writing; a longer list asked for takes as many as it has places."""
     training: TrainingConfig = TrainingConfig(
-        epochs=15, batch_size=128, learning_rate=3e-3, schedule="cosine", warmup_steps=50
+        epochs=12, batch_size=128, learning_rate=4e-3, schedule="cosine", warmup_steps=50
     )
     """The loop."""
 
