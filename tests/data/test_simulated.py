@@ -30,6 +30,15 @@ def test_nobody_is_shown_an_item_twice_in_a_visit_or_after_a_click() -> None:
     assert dataset.interactions.frame.select("user", "item").is_unique().all()
 
 
+def test_who_has_clicked_everything_is_shown_nothing_more() -> None:
+    shop = SimulatedConfig(users=20, items=12, visits=40, base=5)
+    dataset, _ = simulate(shop)
+    assert dataset.impressions is not None
+    assert dataset.impressions["true_probability"].is_finite().all()
+    assert dataset.interactions.frame.select("user", "item").is_unique().all()
+    assert int(np.diff(dataset.interactions.offsets).max()) == shop.items
+
+
 def test_expected_clicks_add_up_to_the_clicks_that_happened() -> None:
     dataset, truth = simulate(SimulatedConfig(users=2000, items=120))
     test = global_time(dataset.interactions, test=0.4).test

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -87,6 +88,13 @@ class Truth:
     visit_times: NDArray[np.int64]  # (V,)
     context: NDArray[np.float32]  # (V,) logit of device and hour
 
+    @cached_property
+    def _visits(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Keys of all visits in increasing order, and the visit of each."""
+        keys = _key(self.visit_users, self.visit_times)
+        order = np.argsort(keys)
+        return keys[order], order
+
     def taste(
         self, users: NDArray[np.int32], times: NDArray[np.int64], last: NDArray[np.int32]
     ) -> NDArray[np.float32]:
@@ -108,10 +116,8 @@ class Truth:
         taste = self.taste(queries.users, queries.times, last)
         seen = queries.seen()
         exposure = _softmax(self.config.focus * taste, seen.row_of_entry, seen.items)
-        key = queries.users.astype(np.int64) << 42 | (queries.times - START_MS)
-        known = self.visit_users.astype(np.int64) << 42 | (self.visit_times - START_MS)
-        order = np.argsort(known)
-        context = self.context[order[np.searchsorted(known[order], key)]]
+        known, order = self._visits
+        context = self.context[order[np.searchsorted(known, _key(queries.users, queries.times))]]
         logits = self.config.base + taste + context[:, None]
         clicks = np.zeros_like(logits)
         missed = np.ones_like(logits)
@@ -140,19 +146,21 @@ def simulate(config: SimulatedConfig | None = None, *, seed: int = 0) -> tuple[D
         exposure = _softmax(config.focus * taste, *np.nonzero(seen[users]))
         drawn = np.cumsum(exposure, axis=1, dtype=np.float64)  # (B, N)
         picks = np.empty((len(rows), config.slots), dtype=np.int32)
-        for b, (line, dice) in enumerate(
-            zip(drawn, rng.random((len(rows), config.slots)), strict=True)
-        ):
-            picks[b] = np.searchsorted(line, dice * line[-1], side="right")
+        for pick, line, dice in zip(picks, drawn, rng.random(picks.shape), strict=True):
+            pick[:] = np.searchsorted(line, dice * line[-1], side="right")
         np.minimum(picks, config.items - 1, out=picks)
-        slot: NDArray[np.int64] = np.arange(config.slots)
+        slot = np.arange(config.slots)
         logits = config.base + np.take_along_axis(taste, picks, 1) - config.decay * slot
         probability = _sigmoid(logits + truth.context[rows, None])
         clicked = rng.random(picks.shape) < probability
-        is_first = ~((picks[:, :, None] == picks[:, None, :]) & (slot < slot[:, None])).any(2)
-        b, s = np.nonzero(is_first)
-        shown.append((rows[b], picks[b, s], s, clicked[b, s], probability[b, s]))
-        row, place = np.nonzero(is_first & clicked)
+        is_repeat = ((picks[:, :, None] == picks[:, None, :]) & (slot < slot[:, None])).any(2)
+        # who has clicked everything is drawn an item of exposure 0, which is not shown
+        is_shown = ~is_repeat & (np.take_along_axis(exposure, picks, 1) > 0)
+        row, place = np.nonzero(is_shown)
+        shown.append(
+            (rows[row], picks[row, place], place, clicked[row, place], probability[row, place])
+        )
+        row, place = np.nonzero(is_shown & clicked)
         seen[users[row], picks[row, place]] = True
         last[users[row]] = picks[row, place]  # row-major order: the last slot clicked stays
     visit, item, slots, clicks, true = (np.concatenate(parts) for parts in zip(*shown, strict=True))
@@ -259,13 +267,19 @@ def _rounds(users: NDArray[np.int32], most: int = 512) -> Iterator[NDArray[np.in
             yield rows[start : start + most]
 
 
+def _key(users: NDArray[np.int32], times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One number for a user and a moment; 2^42 ms are 139 years."""
+    return users.astype(np.int64) << 42 | (times - START_MS)
+
+
 def _softmax(
     scores: NDArray[np.float32], rows: NDArray[np.int64], hidden: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Row softmax of (B, N) where entries (rows, hidden) get probability 0."""
+    """Row softmax of (B, N) where entries (rows, hidden) get 0; all 0 where all are hidden."""
     powers = np.exp(scores - scores.max(1, keepdims=True))
     powers[rows, hidden] = 0
-    return powers / powers.sum(1, keepdims=True)
+    total = powers.sum(1, keepdims=True)
+    return powers / np.where(total > 0, total, 1)
 
 
 def _sigmoid(logits: NDArray[np.floating]) -> NDArray[np.floating]:
