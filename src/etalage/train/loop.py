@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -175,11 +176,16 @@ def schedule(step: int, n_steps: int, config: TrainingConfig) -> float:
 
 def autocast(config: TrainingConfig) -> Any:
     """Runs matrix products in bfloat16 where asked for, or where the processor has units for it."""
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    is_fast = "amx_bf16" in flags  # AVX-512 bfloat16 alone was measured to gain nothing
-    if config.precision == "bfloat16" or (config.precision == "auto" and is_fast):
+    if config.precision == "bfloat16" or (config.precision == "auto" and _has_bfloat16_units()):
         return torch.autocast("cpu", dtype=torch.bfloat16)
     return nullcontext()
+
+
+@cache
+def _has_bfloat16_units() -> bool:
+    """Asked once a process: batches are many. AVX-512 bfloat16 alone was measured to gain none."""
+    facts = Path("/proc/cpuinfo")
+    return facts.exists() and "amx_bf16" in facts.read_text()
 
 
 def _log(path: Path, history: list[dict[str, float]]) -> None:
