@@ -176,5 +176,13 @@ class TopK:
     items: NDArray[np.int32]
     scores: NDArray[np.float32]
 
+    @classmethod
+    def empty(cls, n_people: int, k: int) -> TopK:
+        """Answers that hold nothing yet."""
+        return cls(
+            np.full((n_people, k), -1, dtype=np.int32),
+            np.full((n_people, k), -np.inf, dtype=np.float32),
+        )
+
     def __len__(self) -> int:
         return len(self.items)

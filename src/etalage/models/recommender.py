@@ -67,11 +67,9 @@ class Recommender(ABC):
         Where fewer than k items can be scored, the rest is -1 with score -inf. Equal scores are
         ordered by item index.
         """
-        self.check_fitted()
+        self.check_question(histories, k, exclude)
         scores = self.score(histories)  # (B, N)
         if exclude is not None:
-            if len(exclude) != len(histories):
-                raise DataError(f"exclude has {len(exclude)} rows, histories {len(histories)}")
             scores[exclude.row_of_entry, exclude.items] = np.nan
         if among is not None:
             allowed = np.zeros(self.n_items, dtype=bool)
@@ -79,24 +77,35 @@ class Recommender(ABC):
             scores[:, ~allowed] = np.nan
         return best(scores, k)
 
+    def check_question(self, histories: Histories, k: int, exclude: ItemSets | None) -> None:
+        """Raises what is wrong with a call of `recommend`, before any work is done."""
+        self.check_fitted()
+        check_places(k)
+        if exclude is not None and len(exclude) != len(histories):
+            raise DataError(f"exclude has {len(exclude)} rows, histories {len(histories)}")
+
     def check_fitted(self) -> None:
         """Raises NotFittedError before `fit`."""
         if not self.n_items:
             raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(data) first")
 
 
-def best(scores: NDArray[np.float32], k: int) -> TopK:
-    """Picks the k largest of each row, float32 (B, N); NaN is never picked, ties go by index."""
+def check_places(k: int) -> None:
+    """Raises DataError for a list without places."""
     if k < 1:
         raise DataError(f"k must be at least 1; got {k}")
-    items = np.full((len(scores), k), -1, dtype=np.int32)
-    values = np.full((len(scores), k), -np.inf, dtype=np.float32)
+
+
+def best(scores: NDArray[np.float32], k: int) -> TopK:
+    """Picks the k largest of each row, float32 (B, N); NaN is never picked, ties go by index."""
+    check_places(k)
+    top = TopK.empty(len(scores), k)
     # row by row: a row stays in the cache through all passes, which beats one large partition
     for b, row in enumerate(scores):
         picked = _best_of_row(row, k)
-        items[b, : len(picked)] = picked
-        values[b, : len(picked)] = row[picked]
-    return TopK(items, values)
+        top.items[b, : len(picked)] = picked
+        top.scores[b, : len(picked)] = row[picked]
+    return top
 
 
 def _best_of_row(row: NDArray[np.float32], k: int) -> NDArray[np.int64]:

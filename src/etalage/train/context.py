@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ class TrainContext:
     """Continue from a checkpoint in `folder` when there is one."""
     progress: bool = False
     """Show a progress bar on a terminal."""
+
+    def judge_of(self, model: Any) -> Callable[[], dict[str, float]] | None:
+        """Returns what measures `model` as it stands; None without a monitor."""
+        return None if self.monitor is None else partial(self.monitor, model)
 
 
 @dataclass(frozen=True)

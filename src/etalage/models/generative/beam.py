@@ -70,10 +70,7 @@ def beam_search(
         prefixes = np.concatenate([prefixes[row, parent], code[:, :, None]], axis=2)
     items = np.where(nodes >= 0, trie.items[nodes], np.int32(-1))
     order = np.lexsort((items, -scores), axis=1)
-    top = TopK(
-        np.full((n_people, n_beams), -1, dtype=np.int32),
-        np.full((n_people, n_beams), -np.inf, dtype=np.float32),
-    )
+    top = TopK.empty(n_people, n_beams)
     top.items[:, : items.shape[1]] = items[row, order]
     top.scores[:, : items.shape[1]] = scores[row, order]
     return top

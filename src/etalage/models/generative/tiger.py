@@ -29,13 +29,12 @@ from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
-from etalage.errors import DataError
 from etalage.layers.attention import CausalBlock, causal_mask
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.generative.beam import beam_search
 from etalage.models.generative.spelling import item_vectors
 from etalage.models.recommender import Recommender
-from etalage.models.sequential.sasrec import Sequences
+from etalage.models.sequential.batches import Sequences, newest_tensor
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.tokenize.health import HealthReport, check_health
@@ -181,7 +180,6 @@ class TIGER(Recommender):
             with autocast(settings):
                 return self.network.loss(history)
 
-        monitor = context.monitor
         return train(
             self.network,
             sequences.batches,
@@ -189,7 +187,7 @@ class TIGER(Recommender):
             n_steps=sequences.n_batches,
             config=settings,
             context=context,
-            validate=None if monitor is None else lambda: monitor(self),
+            validate=context.judge_of(self),
         )
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
@@ -209,16 +207,9 @@ class TIGER(Recommender):
         among: NDArray[np.int32] | None = None,
     ) -> TopK:
         """Writes the k likeliest items; no beam is spent on items that may not be shown."""
-        self.check_fitted()
-        if k < 1:
-            raise DataError(f"k must be at least 1; got {k}")
-        if exclude is not None and len(exclude) != len(histories):
-            raise DataError(f"exclude has {len(exclude)} rows, histories {len(histories)}")
+        self.check_question(histories, k, exclude)
         n_beams = min(max(k, self.config.n_beams), self.n_items)
-        top = TopK(
-            np.full((len(histories), k), -1, dtype=np.int32),
-            np.full((len(histories), k), -np.inf, dtype=np.float32),
-        )
+        top = TopK.empty(len(histories), k)
         at_once = max(ROWS_AT_ONCE // n_beams, 1)
         for start in range(0, len(histories), at_once):
             rows = np.arange(start, min(start + at_once, len(histories)))
@@ -267,10 +258,7 @@ class TIGER(Recommender):
         return wanted
 
     def _states(self, histories: Histories) -> Tensor:
-        newest = histories.newest(self.config.max_length).items
-        # leading columns that are padding for everyone cost time and change nothing
-        length = max(int((newest >= 0).sum(1).max(initial=0)), 1)
-        history = torch.from_numpy(newest[:, -length:].astype(np.int64))
+        history = newest_tensor(histories, self.config.max_length)
         with torch.inference_mode():
             return self.network.read(history)[:, -1]  # (B, D)
 

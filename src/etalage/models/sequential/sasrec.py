@@ -7,7 +7,6 @@ P positions with a next item.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
@@ -22,6 +21,7 @@ from etalage.data.ragged import Histories
 from etalage.layers.attention import CausalBlock, causal_mask
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.recommender import Recommender
+from etalage.models.sequential.batches import Sequences, newest_tensor
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
@@ -49,7 +49,7 @@ class SASRecConfig(ModelConfig):
 
 
 class SASRecNetwork(nn.Module):
-    """Item and place vectors, causal blocks, a last norm; places count from the newest item."""
+    """Item and place vectors, causal blocks, a last norm; places count from the oldest item."""
 
     def __init__(self, n_items: int, config: SASRecConfig) -> None:
         super().__init__()
@@ -104,7 +104,6 @@ class SASRec(Recommender):
                 states = self.network(before)[asked]  # (P, D)
                 return full_cross_entropy(states, self.network.items.weight, after[asked])
 
-        monitor = context.monitor
         return train(
             self.network,
             sequences.batches,
@@ -112,16 +111,13 @@ class SASRec(Recommender):
             n_steps=sequences.n_batches,
             config=self.config.training,
             context=context,
-            validate=None if monitor is None else lambda: monitor(self),
+            validate=context.judge_of(self),
         )
 
     def encode(self, histories: Histories) -> NDArray[np.float32]:
         """State of each person, float32 (B, D)."""
         self.check_fitted()
-        newest = histories.newest(self.config.max_length).items
-        # leading columns that are padding for everyone cost time and change nothing
-        length = max(int((newest >= 0).sum(1).max(initial=0)), 1)
-        history = torch.from_numpy(newest[:, -length:].astype(np.int64))
+        history = newest_tensor(histories, self.config.max_length)
         with torch.inference_mode():
             return self.network(history)[:, -1].float().numpy()
 
@@ -151,29 +147,3 @@ class SASRec(Recommender):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "sasrec"))
             return SASRecNetwork(self.n_items, self.config).eval()
-
-
-class Sequences:
-    """Training batches: people of like length together, so that little is padding."""
-
-    def __init__(
-        self, items: NDArray[np.int32], offsets: NDArray[np.int64], length: int, batch_size: int
-    ) -> None:
-        self.items = items
-        starts, stops = offsets[:-1], offsets[1:]
-        usable = stops - starts >= 2  # one item to read, one to predict
-        self.starts, self.stops = starts[usable], stops[usable]
-        self.length = length
-        self.batch_size = batch_size
-        self.n_batches = -(-len(self.starts) // batch_size)
-
-    def batches(self, rng: np.random.Generator) -> Iterator[Tensor]:
-        """Yields histories int64 (B, <= L + 1); who stands with whom changes every epoch."""
-        sizes = np.minimum(self.stops - self.starts, self.length + 1)
-        # sorting by length with random ties keeps batches dense and still mixes people
-        order = np.lexsort((rng.random(len(sizes)), sizes))
-        for batch in rng.permutation(self.n_batches):
-            people = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            width = int(sizes[people].max())
-            rows = Histories.from_slices(self.items, self.starts[people], self.stops[people], width)
-            yield torch.from_numpy(rows.items.astype(np.int64))
