@@ -5,7 +5,6 @@ included, and hides seen items; its eight figures are met to the last digit. Ite
 learns from all but the last two items.
 """
 
-import hashlib
 import os
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from claims import record
 from etalage.data.ingest import open_dataset
 from etalage.data.split import leave_one_out
+from etalage.data.store import sha256_of
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.baseline.neighbours import ItemKNNMarkov
 from etalage.models.baseline.popularity import Popularity
@@ -40,7 +40,7 @@ if not folder.exists():
 for name in POPREC:
     started = time.perf_counter()
     data = open_dataset(folder / name)
-    sha256 = hashlib.sha256((folder / name / "sequences.txt").read_bytes()).hexdigest()[:16]
+    sha256 = sha256_of(folder / name / "sequences.txt")[:16]
     split = leave_one_out(data.interactions)
     popularity = Popularity()
     popularity.fit(data)

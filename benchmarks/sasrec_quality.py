@@ -20,6 +20,7 @@ import yaml
 from claims import record
 from etalage.data.ingest import open_dataset
 from etalage.data.split import leave_one_out
+from etalage.data.store import sha256_of
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.registry import build
 from etalage.train.context import TrainContext
@@ -72,7 +73,7 @@ def main() -> None:
             print(name, seed, {k: round(v, 4) for k, v in results[-1].items()}, flush=True)
         if options.set:
             continue
-        sha256 = hashlib.sha256((DATA / name / "sequences.txt").read_bytes()).hexdigest()[:16]
+        sha256 = sha256_of(DATA / name / "sequences.txt")[:16]
         targets = {"hit_rate@10": ">=0.0740", "ndcg@10": ">=0.0423"} if name == "beauty" else {}
         for metric in ("hit_rate@5", "ndcg@5", "hit_rate@10", "ndcg@10"):
             record("house", f"SASRec {metric} on S3-Rec {name}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def open_dataset(
         raw,
         name=first.resolve().parent.name if is_plain or others else stem,
         beside=read_beside(first, encoding) if raw.items is None else None,
-        source={"source": label(path), "source_sha256": sha256_of(first, *others)},
+        source={"source": label(path), "source_sha256": store.sha256_of(first, *others)},
     )
 
 
@@ -126,12 +125,3 @@ def main_file(folder: Path) -> Path:
     raise DataError(
         f"no log in {folder}; found {names}. Expected one of {', '.join(LOGS_OF_FOLDERS)}"
     )
-
-
-def sha256_of(*paths: Path) -> str:
-    """Returns the sha256 of files read one after the other, in hexadecimal."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()

@@ -120,6 +120,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def sha256_of(*paths: Path) -> str:
+    """Returns the sha256 of files read one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
+
+
 def _write(dataset: Dataset, folder: Path, terms: str | None) -> None:
     frames = {
         "interactions": dataset.interactions.frame,
@@ -170,11 +179,7 @@ def _id_frame(ids: Vocabulary) -> pl.DataFrame:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-            "bytes": path.stat().st_size,
-        }
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
 
 def _read(folder: Path, name: str, facts: dict[str, Any]) -> pl.DataFrame:

@@ -133,6 +133,10 @@ def files_of(source: str | Path) -> list[Path]:
     raise DataError(f"no file {str(source)!r}{did_you_mean(path.name, near)}")
 
 
+def _is_utf8(encoding: str) -> bool:
+    return encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+
+
 def _is_separated(source: Any) -> bool:
     return isinstance(source, str | Path) and not str(source).endswith((*PARQUET, *JSON_LINES))
 
@@ -175,8 +179,9 @@ def _scan(source: Any, encoding: str, *, quotes: bool = True) -> pl.LazyFrame:
 
 
 def _scan_separated(paths: list[Path], encoding: str, quotes: bool) -> pl.LazyFrame:
-    is_utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
-    texts = [] if is_utf8 else [io.BytesIO(read_text(p, encoding).encode()) for p in paths]
+    texts = (
+        [] if _is_utf8(encoding) else [io.BytesIO(read_text(p, encoding).encode()) for p in paths]
+    )
     if texts:
         line = texts[0].readline()
         texts[0].seek(0)
@@ -219,7 +224,7 @@ def _unreadable(source: Any, encoding: str, error: Exception) -> DataError:
                     f"{path.name} is cut short (the end of the Parquet file is missing); "
                     "copy, download or write it again"
                 )
-        elif encoding == "utf-8":
+        elif _is_utf8(encoding):
             data = _bytes_of(path)
             try:
                 data.decode()
