@@ -1,8 +1,27 @@
 """The `etalage` command."""
 
-import typer
+from typing import Any
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+import typer
+from typer.core import TyperGroup
+
+from etalage.cli import data
+from etalage.errors import EtalageError
+
+
+class _Command(TyperGroup):
+    """Ends with a message instead of a traceback where a user can mend what went wrong."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EtalageError as error:
+            typer.secho(f"error: {error}", err=True, fg="red")
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(cls=_Command, no_args_is_help=True, add_completion=False)
+app.add_typer(data.app, name="data")
 
 
 @app.callback()
