@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from etalage.cli.data import app
 from etalage.data.ingest import open_dataset
-from etalage.errors import DataError
+from etalage.errors import CapacityError, DataError
 
 LOG = "visitor,product,when,stars\n" + "".join(
     f"u{u},p{i},{1_700_000_000 + 60 * u + i},{i % 5}\n" for u in range(8) for i in range(u + 1)
@@ -54,7 +54,7 @@ def test_the_core_is_imported(log: Path, tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_and_nothing_is_written(log: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot tell which column .* is the time; .*--time"):
         run("import", log, tmp_path / "shop")
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(CapacityError, match="cannot write"):
         run("describe", log, "--time", "when", "--picture", tmp_path / "no" / "shop.svg")
     assert [p.name for p in tmp_path.iterdir()] == ["clicks.csv"]
 

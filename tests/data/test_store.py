@@ -15,7 +15,7 @@ from etalage.data import store
 from etalage.data.dataset import Dataset
 from etalage.data.ingest import open_dataset
 from etalage.data.interactions import Interactions
-from etalage.errors import DataError
+from etalage.errors import CapacityError, DataError
 from etalage.ids import Vocabulary
 
 
@@ -128,14 +128,14 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, text: str, message: str) -
 FULL = """
 import resource, signal, sys
 from etalage.data import store
-from etalage.errors import DataError
+from etalage.errors import CapacityError, DataError
 from tests.data.test_store import shop
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 data = shop(20_000)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     store.save(data, sys.argv[1])
-except DataError as error:
+except CapacityError as error:
     print(error)
 """
 
@@ -160,6 +160,6 @@ def test_a_full_disk_says_so_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(call, full)
-    with pytest.raises(DataError, match="is full; nothing was written"):
+    with pytest.raises(CapacityError, match="is full; nothing was written"):
         store.save(shop(), tmp_path / "shop")
     assert list(tmp_path.iterdir()) == []

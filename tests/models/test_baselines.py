@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(CapacityError, match="is full"):
         model.save(tmp_path / "model")
     monkeypatch.undo()
     assert Popularity.load(tmp_path / "model").counts.tolist() == [1, 1, 0]

@@ -11,7 +11,7 @@ import etalage
 
 PACKAGE = Path(etalage.__file__).parent
 ROOMS = [
-    "errors", "ids", "seeds", "recipe", "data", "language", "tokenize", "layers", "train",
+    "errors", "artefact", "ids", "seeds", "recipe", "data", "language", "tokenize", "layers", "train",
     "models", "calibrate", "evaluate", "bench", "personalize", "memory", "creative", "serve",
     "scale", "pipeline", "cli",
 ]  # fmt: skip

@@ -6,14 +6,13 @@ fall back on that can be read on white and on black.
 
 from __future__ import annotations
 
-import os
 from html import escape
 from math import log10
 from pathlib import Path
 
+from etalage.artefact import whole_file
 from etalage.data.describe import Description
 from etalage.data.formats.times import utc
-from etalage.errors import DataError
 
 WIDTH, HEIGHT = 960, 230
 PANEL, GAP = 296, 36
@@ -109,13 +108,7 @@ def write(svg: str, path: Path) -> None:
     """Writes a picture to a file, at once or not at all.
 
     Raises:
-        DataError: when the disk is full or the folder is not there.
+        CapacityError: when the disk is full or refuses.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(svg, encoding="utf-8")
-        os.replace(aside, path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}; nothing was written") from error
-    finally:
-        aside.unlink(missing_ok=True)
+    with whole_file(path) as draft:
+        draft.write_text(svg, encoding="utf-8")

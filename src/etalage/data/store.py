@@ -12,18 +12,16 @@ The same dataset gives the same manifest: no clock and no name of a machine is w
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from etalage import __version__
+from etalage.artefact import whole_folder
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.errors import DataError
@@ -45,26 +43,16 @@ def save(dataset: Dataset, folder: str | Path, *, terms: str | None = None) -> P
     `terms` says under which terms the data may be used; kept from the manifest where not given.
 
     Raises:
-        DataError: when the folder holds something else, or the disk is full or refuses.
+        DataError: when the folder holds something else.
+        CapacityError: when the disk is full or refuses.
     """
     folder = Path(folder)
     if folder.exists() and not (
         folder.is_dir() and (is_stored(folder) or not any(folder.iterdir()))
     ):
         raise DataError(f"{folder} exists and is no stored dataset; choose a new folder")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise DataError(f"cannot write in {folder.parent}: {error.strerror}") from error
-    try:
-        aside.chmod(0o755)
-        _write(dataset, aside, terms)
-        _put(aside, folder)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(_why_unwritten(folder, error)) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with whole_folder(folder) as draft:
+        _write(dataset, draft, terms)
     return folder
 
 
@@ -159,21 +147,6 @@ def _write(dataset: Dataset, folder: Path, terms: str | None) -> None:
             os.fsync(file)
 
 
-def _put(aside: Path, folder: Path) -> None:
-    """Renames `aside` to `folder`; a dataset there is moved away first and back on failure."""
-    if not folder.exists():
-        os.rename(aside, folder)
-        return
-    old = aside.with_name(aside.name + ".old")
-    os.rename(folder, old)
-    try:
-        os.rename(aside, folder)
-    except OSError:
-        os.rename(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _id_frame(ids: Vocabulary) -> pl.DataFrame:
     return pl.DataFrame({"id": pl.Series(ids.ids, dtype=pl.Int64 if ids.is_integer else pl.String)})
 
@@ -198,12 +171,3 @@ def _read(folder: Path, name: str, facts: dict[str, Any]) -> pl.DataFrame:
             f"{facts['sha256'][:12]}...; {again}"
         )
     return pl.read_parquet(path)
-
-
-def _why_unwritten(folder: Path, error: Exception) -> str:
-    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if is_full or "os error 28" in str(error) or "No space left" in str(error):
-        return (
-            f"the disk of {folder} is full; nothing was written. Free some space, or choose another"
-        )
-    return f"cannot write {folder}: {error}; nothing was written"

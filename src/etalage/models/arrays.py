@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from etalage.artefact import whole_folder
 from etalage.errors import BundleError
 from etalage.recipe.config import ModelConfig
 
 
 def save_arrays(folder: Path, config: ModelConfig, **arrays: NDArray[Any]) -> None:
-    """Writes everything beside `folder`, then moves it there, so that no half is ever found."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    """Writes a model whole, or not at all."""
+    with whole_folder(folder) as draft:
         for name, array in arrays.items():
             np.save(draft / f"{name}.npy", array, allow_pickle=False)
         (draft / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(draft, folder)
-    except OSError:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
 
 
 def load_arrays(

@@ -5,8 +5,6 @@ Letters: N items, L levels.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from etalage.artefact import whole_file
 from etalage.errors import BundleError, DataError
 
 
@@ -74,16 +73,10 @@ class SemanticIds:
         return self.codes.shape[1]
 
     def save(self, path: Path) -> None:
-        """Writes one npz beside `path`, then moves it there, so that no half is ever found."""
+        """Writes one npz, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, codes=self.codes, sizes=np.array(self.sizes, np.int32))
-            os.replace(draft, path)
-        except OSError:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        with whole_file(path) as draft, draft.open("wb") as file:
+            np.savez_compressed(file, codes=self.codes, sizes=np.array(self.sizes, np.int32))
 
     @classmethod
     def load(cls, path: Path) -> Self:

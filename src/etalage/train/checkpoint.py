@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from etalage.artefact import whole_file
 from etalage.errors import BundleError
 
 
@@ -45,12 +46,11 @@ def write(
         tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
     # tied weights share memory, which safetensors refuses; a copy of each costs little
     tensors = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
-    draft = path.with_suffix(".draft")
     facts = {"progress": json.dumps(vars(progress)), "settings": settings}
-    save_file(tensors, draft, metadata=facts)
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    with whole_file(path) as draft:
+        save_file(tensors, draft, metadata=facts)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def read(

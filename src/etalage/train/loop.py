@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from etalage.artefact import whole_file
 from etalage.errors import EtalageError
 from etalage.seeds import generator, torch_seed
 from etalage.train.checkpoint import Progress, read, write
@@ -190,6 +191,5 @@ def _has_bfloat16_units() -> bool:
 
 def _log(path: Path, history: list[dict[str, float]]) -> None:
     """One JSON line an epoch; written whole, so that a resumed run leaves no line twice."""
-    draft = path.with_suffix(".draft")
-    draft.write_text("".join(json.dumps(row) + "\n" for row in history))
-    draft.replace(path)
+    with whole_file(path) as draft:
+        draft.write_text("".join(json.dumps(row) + "\n" for row in history))
