@@ -19,16 +19,20 @@ MODELS: dict[str, str] = {
     "sasrec": "etalage.models.sequential.sasrec:SASRec",
     "tiger": "etalage.models.generative.tiger:TIGER",
 }
+RANKERS: dict[str, str] = {
+    "dcn": "etalage.models.ranking.dcn:DCN",
+}
 
 
 def model_type(kind: str) -> Any:
     """Returns the class of a model; RecipeError names near misses."""
-    if kind not in MODELS:
-        known = ", ".join(sorted(MODELS))
+    known = MODELS | RANKERS
+    if kind not in known:
         raise RecipeError(
-            f"no model is called {kind!r}{did_you_mean(kind, MODELS)} (known: {known})"
+            f"no model is called {kind!r}{did_you_mean(kind, known)} "
+            f"(known: {', '.join(sorted(known))})"
         )
-    module, name = MODELS[kind].split(":")
+    module, name = known[kind].split(":")
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:

@@ -1,14 +1,15 @@
 """What is a mistake worth? Losses over large catalogues.
 
-Letters: P positions, N items, D width.
+Letters: P positions, N items, D width, K negatives.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -59,3 +60,43 @@ def full_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, chunk: i
         hidden, weight = hidden.to(dtype), weight.to(dtype)
     loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, chunk)
     return loss
+
+
+def sampled_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, negatives: Tensor
+) -> Tensor:
+    """Cross-entropy against negatives int64 (K,) drawn uniformly and shared by all positions.
+
+    Each negative stands for (N - 1) / K items, so the loss tends to the full one as K grows.
+    """
+    positive, negative = _logits(hidden, weight, targets, negatives)
+    negative = negative + math.log((len(weight) - 1) / len(negatives))
+    return nn.functional.cross_entropy(
+        torch.cat([positive[:, None], negative], 1),
+        torch.zeros(len(targets), dtype=torch.int64),
+    )
+
+
+def generalised_bce(
+    hidden: Tensor, weight: Tensor, targets: Tensor, negatives: Tensor, calibration: float
+) -> Tensor:
+    """gBCE of gSASRec (Petrov and Macdonald, 2023, arXiv 2308.07192), equation 9.
+
+    Negatives are seen more rarely than they are, which makes plain binary cross-entropy
+    overconfident; the positive's probability is therefore raised to
+    beta = alpha (t (1 - 1 / alpha) + 1 / alpha), with alpha = K / (N - 1), the sampling rate.
+    """
+    alpha = min(len(negatives) / (len(weight) - 1), 1.0)
+    beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
+    positive, negative = _logits(hidden, weight, targets, negatives)
+    misses = beta * nn.functional.softplus(-positive) + nn.functional.softplus(negative).sum(1)
+    return misses.mean() / (len(negatives) + 1)
+
+
+def _logits(
+    hidden: Tensor, weight: Tensor, targets: Tensor, negatives: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Logits of the targets (P,) and of the negatives (P, K), -inf where one is the target."""
+    positive = (hidden * weight[targets]).sum(1).float()
+    negative = (hidden @ weight[negatives].T).float()
+    return positive, negative.masked_fill(negatives == targets[:, None], -torch.inf)

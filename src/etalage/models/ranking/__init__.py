@@ -1,1 +1,1 @@
-"""How likely is this click? Models over feature tables."""
+"""How likely is this click? Models that score single impressions."""

@@ -20,6 +20,7 @@ from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.layers.attention import CausalBlock, causal_mask
 from etalage.models.arrays import load_arrays, save_arrays
+from etalage.models.onnx import export_network
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import Sequences, newest_tensor
 from etalage.recipe.config import ModelConfig
@@ -27,7 +28,11 @@ from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, train
-from etalage.train.objectives import full_cross_entropy
+from etalage.train.objectives import (
+    full_cross_entropy,
+    generalised_bce,
+    sampled_cross_entropy,
+)
 
 
 class SASRecConfig(ModelConfig):
@@ -44,6 +49,12 @@ class SASRecConfig(ModelConfig):
     """Share of activations dropped in training; small logs want a half."""
     max_length: int = Field(50, ge=1)
     """Newest history items that are read."""
+    loss: Literal["cross_entropy", "sampled", "gbce"] = "cross_entropy"
+    """Over the whole catalogue, over drawn negatives, or gBCE (Petrov and Macdonald, 2023)."""
+    n_negatives: int = Field(256, ge=1)
+    """Items drawn in a step for the sampled losses; all positions of the batch share them."""
+    calibration: float = Field(0.75, ge=0, le=1)
+    """t of gBCE: 0 is plain binary cross-entropy, 1 corrects all of its overconfidence."""
     training: TrainingConfig = TrainingConfig(epochs=100, batch_size=256)
     """The loop."""
 
@@ -78,6 +89,18 @@ class SASRecNetwork(nn.Module):
         return self.norm(x)
 
 
+class _Newest(nn.Module):
+    """The state of the newest position, which is all that serving asks for."""
+
+    def __init__(self, network: SASRecNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, history: Tensor) -> Tensor:
+        states: Tensor = self.network(history)
+        return states[:, -1]
+
+
 class SASRec(Recommender):
     """score(i) = state of the newest position · vector of item i."""
 
@@ -102,7 +125,7 @@ class SASRec(Recommender):
             asked = (before >= 0) & (after >= 0)
             with autocast(self.config.training):
                 states = self.network(before)[asked]  # (P, D)
-                return full_cross_entropy(states, self.network.items.weight, after[asked])
+                return self._loss(states, after[asked])
 
         return train(
             self.network,
@@ -113,6 +136,15 @@ class SASRec(Recommender):
             context=context,
             validate=context.judge_of(self),
         )
+
+    def _loss(self, states: Tensor, targets: Tensor) -> Tensor:
+        weight = self.network.items.weight
+        if self.config.loss == "cross_entropy":
+            return full_cross_entropy(states, weight, targets)
+        negatives = torch.randint(self.n_items, (self.config.n_negatives,))
+        if self.config.loss == "sampled":
+            return sampled_cross_entropy(states, weight, targets, negatives)
+        return generalised_bce(states, weight, targets, negatives, self.config.calibration)
 
     def encode(self, histories: Histories) -> NDArray[np.float32]:
         """State of each person, float32 (B, D)."""
@@ -128,6 +160,15 @@ class SASRec(Recommender):
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         return self.encode(histories) @ self.item_vectors().T
+
+    def export(self, folder: Path) -> None:
+        """Writes `encoder.onnx` (history int64 (B, max_length), left-padded with -1 -> state
+        float32 (B, D)) and `item_vectors.npy`; a score is state · vector."""
+        self.check_fitted()
+        example = torch.arange(2 * self.config.max_length) % self.n_items
+        history = {"history": example.view(2, -1)}
+        export_network(_Newest(self.network), history, "state", folder / "encoder.onnx")
+        np.save(folder / "item_vectors.npy", self.item_vectors())
 
     def save(self, folder: Path) -> None:
         self.check_fitted()

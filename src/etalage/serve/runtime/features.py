@@ -1,0 +1,176 @@
+"""What is known about a candidate when it is ranked? The same numbers in training and in serving.
+
+A person is known by their history alone, so someone who arrived a second ago is ranked like
+anyone else. Code 0 of every field means unknown: a new item, a value never seen, no context.
+
+Letters: V visits, R rows (candidates of visits), N items, L history length, F category fields,
+M numbers, D width of a content vector.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etalage.errors import BundleError
+
+Rows = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]
+
+
+@dataclass(frozen=True)
+class RankingFeatures:
+    """Turns (history, candidate, context) into the columns that a ranker reads."""
+
+    popularity: NDArray[np.int64]
+    """Training interactions of each item, (N,); an item with none is unknown to the ranker."""
+    category_of: NDArray[np.int32]
+    """Code of each item's category, (N,), 0 for none."""
+    n_categories: int
+    content: NDArray[np.float32] | None
+    """Unit vector of each item's text, (N, D); None where items have no text."""
+    contexts: Mapping[str, list[str]]
+    """Context fields and their known values; value v has code index + 1."""
+    defaults: Mapping[str, str]
+    """What a context field is taken to be when a request does not say (else unknown)."""
+    history_length: int
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Category fields and how many codes each has, unknown included, in column order."""
+        of_context = {name: len(values) + 1 for name, values in self.contexts.items()}
+        categories = self.n_categories + 1
+        return {
+            "item": len(self.popularity) + 1,
+            "category": categories,
+            "last_category": categories,
+        } | of_context
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the numbers, in column order."""
+        names = ("popularity", "history_length", "category_share")
+        return names if self.content is None else (*names, "likeness", "likeness_to_last")
+
+    def codes(self, context: Mapping[str, Any]) -> NDArray[np.int32]:
+        """Codes of one request's context, int32 (fields of context,)."""
+        given = {**self.defaults, **{k: str(v) for k, v in context.items()}}
+        codes = [
+            values.index(given[name]) + 1 if given.get(name) in values else 0
+            for name, values in self.contexts.items()
+        ]
+        return np.array(codes, dtype=np.int32)
+
+    def rows(
+        self,
+        history: NDArray[np.int32],
+        candidates: NDArray[np.int32],
+        context: Mapping[str, Any],
+    ) -> dict[str, NDArray[Any]]:
+        """What `ranker.onnx` is fed for the candidates of one request.
+
+        Args:
+            history: item indices, oldest first, int32 (L,); may be empty.
+            candidates: item indices, int32 (R,).
+            context: values by name; what is not known is taken as unknown.
+        """
+        newest = np.full((1, self.history_length), -1, dtype=np.int32)
+        kept = history[-self.history_length :]
+        if len(kept):
+            newest[0, -len(kept) :] = kept
+        visits = np.zeros(len(candidates), dtype=np.int64)
+        codes = np.broadcast_to(self.codes(context), (len(candidates), len(self.contexts)))
+        categories, numbers, histories = self.table(newest, visits, candidates, codes)
+        return {
+            "categories": categories.astype(np.int64),
+            "numbers": numbers,
+            "history": histories.astype(np.int64),
+        }
+
+    def table(
+        self,
+        histories: NDArray[np.int32],
+        visits: NDArray[np.int64],
+        candidates: NDArray[np.int32],
+        codes: NDArray[np.int32],
+    ) -> Rows:
+        """Columns of many rows: categories (R, F), numbers (R, M) and histories (R, L).
+
+        Args:
+            histories: newest items of each visit, int32 (V, L), left-padded with -1.
+            visits: visit of each row, int64 (R,).
+            candidates: item of each row, int32 (R,).
+            codes: codes of the context of each row, int32 (R, fields of context).
+        """
+        known = histories >= 0  # (V, L)
+        lengths = known.sum(1)
+        last = histories[:, -1]
+        seen_categories = np.where(known, self.category_of[histories], -1)  # (V, L)
+        own = self.category_of[candidates]  # (R,)
+        popularity = self.popularity[candidates]
+        categories = np.column_stack(
+            [
+                np.where(popularity > 0, candidates + 1, 0),
+                own,
+                np.where(last >= 0, self.category_of[last], 0)[visits],
+                codes,
+            ]
+        ).astype(np.int32)
+        shares = np.zeros((len(histories), self.n_categories + 1), dtype=np.float32)
+        place = np.broadcast_to(np.arange(len(histories))[:, None], histories.shape)
+        np.add.at(shares, (place[known], seen_categories[known]), 1)
+        shares /= np.maximum(lengths, 1)[:, None]
+        shares[:, 0] = 0  # that neither has a category makes them no more alike
+        most = np.log1p(self.popularity.max(initial=1))
+        columns = [
+            np.log1p(popularity) / most,
+            (np.log1p(lengths) / np.log1p(self.history_length))[visits],
+            shares[visits, own],
+        ]
+        if self.content is not None:
+            vectors = self.content[histories] * known[..., None]  # (V, L, D)
+            profile = vectors.sum(1) / np.maximum(lengths, 1)[:, None]  # (V, D)
+            theirs = self.content[candidates]  # (R, D)
+            columns.append(np.einsum("rd,rd->r", profile[visits], theirs))
+            columns.append(np.einsum("rd,rd->r", vectors[visits, -1], theirs))
+        numbers = np.column_stack(columns).astype(np.float32)
+        newest = np.where(known & (self.popularity[histories] > 0), histories, -1)
+        return categories, numbers, newest[visits]
+
+    def save(self, folder: Path) -> None:
+        """Writes `features.json` and npy files into a folder, which is made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "popularity.npy", self.popularity)
+        np.save(folder / "category_of.npy", self.category_of)
+        if self.content is not None:
+            np.save(folder / "content.npy", self.content)
+        facts = {
+            "n_categories": self.n_categories,
+            "contexts": dict(self.contexts),
+            "defaults": dict(self.defaults),
+            "history_length": self.history_length,
+            "has_content": self.content is not None,
+        }
+        (folder / "features.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False))
+
+    @classmethod
+    def load(cls, folder: Path) -> RankingFeatures:
+        """Reads what `save` wrote; BundleError when it is not there or broken."""
+        try:
+            facts = json.loads((folder / "features.json").read_text())
+            has_content = facts.pop("has_content")
+            return cls(
+                popularity=np.load(folder / "popularity.npy"),
+                category_of=np.load(folder / "category_of.npy"),
+                content=np.load(folder / "content.npy") if has_content else None,
+                **facts,
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(
+                f"no ranking features can be read from {folder} ({error}); export again"
+            ) from error

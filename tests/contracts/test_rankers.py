@@ -1,0 +1,146 @@
+"""What every registered ranker must do, whatever is inside."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from etalage.data.features import FeatureTable
+from etalage.errors import BundleError, DataError, NotFittedError
+from etalage.models.registry import RANKERS, build, model_type
+from etalage.train.context import TrainContext
+
+SETTINGS = {
+    "dcn": {
+        "width": 16,
+        "hidden": (32,),
+        "dropout": 0.0,
+        "vector_decay": 0.0,
+        "training": {"epochs": 12, "batch_size": 128, "learning_rate": 0.01, "monitor": "auc"},
+    }
+}
+
+
+def impressions(n: int = 3000, seed: int = 0) -> FeatureTable:
+    """Clicked where the parities of item and device agree, or the history holds the item."""
+    rng = np.random.default_rng(seed)
+    item, device = rng.integers(0, 12, n), rng.integers(0, 3, n)
+    history = rng.integers(-1, 11, (n, 4))
+    likes = ((item % 2) == (device % 2)) | (history == item[:, None] - 1).any(1)
+    probability = 1 / (1 + np.exp(-np.where(likes, 1.5, -1.5)))
+    return FeatureTable(
+        {"item": 12, "device": 3},
+        np.column_stack([item, device]).astype(np.int32),
+        ("noise",),
+        rng.normal(size=(n, 1)).astype(np.float32),
+        clicks=(rng.random(n) < probability).astype(np.int8),
+        history=history.astype(np.int32),
+    )
+
+
+@pytest.fixture(params=sorted(RANKERS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def fitted(kind: str, table: FeatureTable | None = None):
+    model = build({"kind": kind} | SETTINGS[kind])
+    model.fit(impressions() if table is None else table)
+    return model
+
+
+def test_every_ranker_is_tested() -> None:
+    assert sorted(RANKERS) == sorted(SETTINGS)
+
+
+def test_asking_before_fitting_is_an_error(kind: str) -> None:
+    with pytest.raises(NotFittedError, match="call fit"):
+        build({"kind": kind}).score(impressions())
+
+
+def test_fitting_again_gives_the_same(kind: str) -> None:
+    model = fitted(kind, impressions(500, seed=1))
+    model.fit(impressions(500))
+    again, fresh = (m.score(impressions(50)) for m in (model, fitted(kind, impressions(500))))
+    assert again.tobytes() == fresh.tobytes()
+
+
+def test_rows_are_scored_alike_alone_and_together(kind: str) -> None:
+    model, table = fitted(kind, impressions(500)), impressions(40, seed=2)
+    together = model.score(table)
+    assert together.dtype == np.float32
+    alone = [model.score(table.take(slice(i, i + 1)))[0] for i in range(len(table))]
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+    assert model.score(table.take(slice(0, 0))).shape == (0,)
+
+
+def test_saving_and_loading_changes_nothing(kind: str, tmp_path: Path) -> None:
+    model, table = fitted(kind, impressions(500)), impressions(40, seed=2)
+    model.save(tmp_path / "ranker")
+    loaded = model_type(kind).load(tmp_path / "ranker")
+    assert loaded.config == model.config
+    assert loaded.score(table).tobytes() == model.score(table).tobytes()
+    with pytest.raises(BundleError, match="no saved model"):
+        model_type(kind).load(tmp_path / "nowhere")
+
+
+def test_settings_survive_writing(kind: str) -> None:
+    config = build({"kind": kind} | SETTINGS[kind]).config
+    assert type(config).model_validate(json.loads(config.model_dump_json())) == config
+
+
+@pytest.mark.parametrize("with_history", [True, False])
+def test_the_exported_network_says_what_torch_says(
+    kind: str, tmp_path: Path, with_history: bool
+) -> None:
+    table = impressions(500)
+    if not with_history:
+        table = FeatureTable(
+            table.sizes, table.categories, table.number_names, table.numbers, table.clicks
+        )
+    model = fitted(kind, table)
+    model.export(tmp_path)
+    network = onnxruntime.InferenceSession(tmp_path / "ranker.onnx")
+    for n in (1, 7):
+        rows = table.take(slice(0, n))
+        feed = {"categories": rows.categories.astype(np.int64), "numbers": rows.numbers}
+        if rows.history is not None:
+            feed["history"] = rows.history.astype(np.int64)
+        (logits,) = network.run(["logit"], feed)
+        np.testing.assert_allclose(logits, model.score(rows), atol=1e-5)
+
+
+def test_it_learns_crosses_histories_and_probabilities(kind: str) -> None:
+    table = impressions(8000, seed=3)
+    model = fitted(kind, impressions(20_000))
+    item, device = table.categories.T
+    likes = ((item % 2) == (device % 2)) | (table.history == item[:, None] - 1).any(1)
+    likes &= (item > 0) & (device > 0)  # code 0 is unknown
+    known = (item > 0) & (device > 0)
+    probability = 1 / (1 + np.exp(-model.score(table)))
+    assert probability[likes & known].mean() == pytest.approx(0.818, abs=0.06)
+    assert probability[~likes & known].mean() == pytest.approx(0.182, abs=0.06)
+
+
+def test_the_judge_decides_which_state_is_kept(kind: str) -> None:
+    model = build({"kind": kind} | SETTINGS[kind])
+    values = iter([0.5, 0.9, *[0.1] * 20])
+    report = model.fit(impressions(500), TrainContext(monitor=lambda judged: {"auc": next(values)}))
+    assert report.best_epoch == 2
+    assert report.metrics == {"auc": 0.9}
+
+
+def test_what_cannot_be_learnt_from_is_refused(kind: str) -> None:
+    table = impressions(100)
+    model = build({"kind": kind})
+    silent = FeatureTable(table.sizes, table.categories, table.number_names, table.numbers)
+    with pytest.raises(DataError, match="no clicks"):
+        model.fit(silent)
+    with pytest.raises(DataError, match="both 0 and 1"):
+        model.fit(table.take(np.flatnonzero(table.labels == 0)))
+    with pytest.raises(DataError, match="was fitted on"):
+        fitted(kind, table).score(
+            FeatureTable({"item": 12}, table.categories[:, :1], ("noise",), table.numbers)
+        )
