@@ -5,10 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from pydantic import ValidationError
-
 from etalage.errors import MissingExtraError, RecipeError, did_you_mean
 from etalage.recipe.config import ModelConfig
+from etalage.recipe.recipe import checked
 
 MODELS: dict[str, str] = {
     "popularity": "etalage.models.baseline.popularity:Popularity",
@@ -48,21 +47,4 @@ def build(settings: ModelConfig | dict[str, Any]) -> Any:
     if "kind" not in settings:
         raise RecipeError(f"model settings need 'kind'; got the keys {sorted(settings)}")
     model = model_type(settings["kind"])
-    try:
-        return model(model.config_type.model_validate(settings))
-    except ValidationError as error:
-        known = list(model.config_type.model_fields)
-        raise RecipeError(explain(error, known, settings["kind"])) from error
-
-
-def explain(error: ValidationError, known: list[str], where: str) -> str:
-    """Turns a pydantic error into one line a fault, with the path and the nearest known key."""
-    lines = []
-    for fault in error.errors():
-        path = ".".join([where, *map(str, fault["loc"])])
-        hint = (
-            did_you_mean(str(fault["loc"][-1]), known) if fault["type"] == "extra_forbidden" else ""
-        )
-        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
-        lines.append(f"{path}: {what}{hint}")
-    return "\n".join(lines)
+    return model(checked(model.config_type, settings, settings["kind"]))

@@ -1,0 +1,177 @@
+"""What is a run? One YAML file, with overrides on top, that says all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from etalage.errors import RecipeError, did_you_mean
+from etalage.recipe.config import Config
+
+
+class SplitRecipe(Config):
+    """How the log is cut into what to learn from, to choose by and to be judged on."""
+
+    kind: Literal["global_time", "leave_one_out"] = "global_time"
+    """By moments (no one's future leaks), or the last two events of each person."""
+    valid: float = Field(0.1, gt=0, lt=1)
+    """Share of the interactions to choose by (global time only)."""
+    test: float = Field(0.1, gt=0, lt=1)
+    """Share of the interactions to be judged on (global time only)."""
+
+
+class DataRecipe(Config):
+    """Where the log comes from."""
+
+    path: str | None = None
+    """A file, a pattern or a folder; without one, the simulated shop opens."""
+    user: str | None = None
+    """Column of user ids, where its name is unusual."""
+    item: str | None = None
+    """Column of item ids, where its name is unusual."""
+    time: str | None = None
+    """Column of times, where its name is unusual; 'none' takes the order of rows."""
+    value: str | None = None
+    """Column of ratings, counts or the like."""
+    encoding: str = "utf-8"
+    """Encoding of text files."""
+    core: int = Field(1, ge=1)
+    """Keep users and items with at least so many events (k-core)."""
+    simulated: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the simulated shop."""
+    split: SplitRecipe = SplitRecipe()
+
+
+class TokenRecipe(Config):
+    """How items are spelled for the tiles of the shop window."""
+
+    n_levels: int = Field(3, ge=1)
+    """Codes of an item, coarse to fine."""
+    n_codes: int = Field(64, ge=2)
+    """Codes of a level."""
+    vector_width: int = Field(64, ge=1)
+    """Numbers in the item vectors that are quantised."""
+
+
+class RankingRecipe(Config):
+    """How clicks are predicted among what was retrieved."""
+
+    ranker: dict[str, Any] = Field(default_factory=lambda: {"kind": "dcn"})
+    """Settings of the ranker."""
+    n_candidates: int = Field(200, ge=1)
+    """Retrieved items that the ranker scores in a request."""
+    history_length: int = Field(20, ge=1)
+    """Newest history items that the ranker reads."""
+    n_negatives: int = Field(4, ge=1)
+    """Items drawn for each one taken, where the log does not say what was shown."""
+    max_rows: int = Field(1_000_000, ge=1000)
+    """Training rows at most; the newest are kept."""
+
+
+class Recipe(Config):
+    """A whole run: data, models, ranking, seed."""
+
+    name: str = "run"
+    """Names the folder under `runs/`."""
+    seed: int = 0
+    """Where all randomness comes from."""
+    data: DataRecipe = DataRecipe()
+    tokens: TokenRecipe = TokenRecipe()
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Models by name; `kind` is the name where it is not given."""
+    retriever: str = "sasrec"
+    """The model that is served; it must give item vectors."""
+    ranking: RankingRecipe = RankingRecipe()
+
+    def to_yaml(self) -> str:
+        """The recipe as a file that `load` reads back to the same."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def load(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Reads a recipe file and lays overrides (`models.sasrec.width=128`) over it.
+
+    Raises:
+        RecipeError: for a file that is missing or is no YAML, a key that does not exist (with
+            the nearest that does), or a value of the wrong type.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"there is no recipe {path}; recipes are YAML files") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is no YAML: {error}") from error
+    if not isinstance(tree, dict | None):
+        raise RecipeError(f"{path} holds {type(tree).__name__}; expected keys and values")
+    return resolve(tree or {}, overrides)
+
+
+def resolve(tree: dict[str, Any], overrides: list[str] | None = None) -> Recipe:
+    """Builds a recipe from plain values, overrides last."""
+    for change in overrides or []:
+        override(tree, change)
+    models = tree.get("models")
+    if isinstance(models, dict):
+        tree["models"] = {name: {"kind": name} | (block or {}) for name, block in models.items()}
+    return checked(Recipe, tree, "")
+
+
+def override(tree: dict[str, Any], change: str) -> None:
+    """Sets one value, `path.to.key=value`, in place; the value is read as YAML.
+
+    >>> tree = {"models": {"sasrec": {"width": 64}}}
+    >>> override(tree, "models.sasrec.width=128")
+    >>> tree
+    {'models': {'sasrec': {'width': 128}}}
+    """
+    path, equals, text = change.partition("=")
+    if not equals or not path.strip():
+        raise RecipeError(f"cannot read the override {change!r}; write it as path.to.key=value")
+    *outer, last = path.strip().split(".")
+    block = tree
+    for key in outer:
+        inner = block.setdefault(key, {})
+        if inner is None:
+            inner = block[key] = {}
+        if not isinstance(inner, dict):
+            raise RecipeError(f"cannot set {path}: {key!r} is a value, not a block of settings")
+        block = inner
+    try:
+        block[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"cannot read the value in the override {change!r}: {error}") from error
+
+
+def checked(kind: type[Config], tree: dict[str, Any], where: str) -> Any:
+    """Validates plain values as settings; RecipeError names each fault and near misses."""
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, kind, where)) from error
+
+
+def _explain(error: ValidationError, kind: type[Config], where: str) -> str:
+    """One line a fault: its path, what is wrong, and the nearest known key."""
+    lines = []
+    for fault in error.errors():
+        path = ".".join(map(str, [where, *fault["loc"]] if where else fault["loc"]))
+        if fault["type"] == "extra_forbidden":
+            known = _keys(kind, fault["loc"][:-1])
+            hint = did_you_mean(str(fault["loc"][-1]), known) or f"; known: {', '.join(known)}"
+            lines.append(f"{path}: unknown key{hint}")
+        else:
+            lines.append(f"{path}: {fault['msg']}; got {fault['input']!r}")
+    return "\n".join(lines)
+
+
+def _keys(kind: type[Config], path: tuple[int | str, ...]) -> list[str]:
+    """Keys that a block of settings may have."""
+    for key in path:
+        inner = kind.model_fields[str(key)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, Config)):
+            return []
+        kind = inner
+    return list(kind.model_fields)
