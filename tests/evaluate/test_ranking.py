@@ -26,6 +26,9 @@ class Fixed:
     def score(self, histories: Histories) -> np.ndarray:
         return np.tile(self.row, (len(histories), 1))
 
+    def score_queries(self, queries: Queries) -> np.ndarray:
+        return self.score(queries.histories(self.history_length))
+
 
 class Lister(Fixed):
     """Gives lists, and would not know how to score everything."""

@@ -72,6 +72,8 @@ class Split:
     """The rule, in the words of the recipe: 'global_time' or 'leave_one_out'."""
     cut_ms: int | None = None
     """First moment that training must not see (global time split only)."""
+    test_ms: int | None = None
+    """First moment that nothing may be chosen by (global time split only)."""
 
 
 def leave_one_out(interactions: Interactions) -> Split:
@@ -127,7 +129,7 @@ def global_time(interactions: Interactions, *, valid: float = 0.1, test: float =
     valid_queries = _last_in_window(interactions, train_end, valid_end)
     test_queries = _last_in_window(interactions, valid_end, int(times[-1]) + 1)
     train = interactions.before(train_end)
-    return Split(train, valid_queries, test_queries, kind="global_time", cut_ms=train_end)
+    return Split(train, valid_queries, test_queries, "global_time", train_end, valid_end)
 
 
 def _last_in_window(interactions: Interactions, start_ms: int, stop_ms: int) -> Queries:

@@ -96,11 +96,10 @@ def evaluate_recommender(
     exposure = Exposure(queries.n_items, ks, training_popularity)
     n_tied = n_targets = n_cold = n_empty = n_silent = 0
     for part in _batches(queries, batch_size, progress):
-        histories = part.histories(model.history_length)
         targets = part.targets()
         seen = part.seen() if exclude_seen else None
         if model.scores_all_items:
-            scores = np.require(model.score(histories), requirements=["C", "W"])  # (B, N)
+            scores = np.require(model.score_queries(part), requirements=["C", "W"])  # (B, N)
             if scores.shape != (len(part), queries.n_items):
                 raise DataError(
                     f"{type(model).__name__} gave scores of shape {scores.shape}; expected "
@@ -112,6 +111,7 @@ def evaluate_recommender(
             lists = best(scores, max(ks)).items
             parts.append(expected_metrics(above, equal, targets, ks))
         else:
+            histories = part.histories(model.history_length)
             lists = model.recommend(histories, max(ks), exclude=seen).items
             parts.append(evaluate_lists(lists, targets, ks))
         exposure.add(lists)

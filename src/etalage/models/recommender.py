@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
+from etalage.data.split import Queries
 from etalage.errors import DataError, NotFittedError
 from etalage.recipe.config import ModelConfig
 from etalage.train.context import FitReport, TrainContext
@@ -44,6 +45,14 @@ class Recommender(ABC):
     @abstractmethod
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Scores of all items, float32 (B, N); NaN where the model cannot say."""
+
+    def score_queries(self, queries: Queries) -> NDArray[np.float32]:
+        """Scores of all items for questions of an evaluation, float32 (Q, N).
+
+        Only what may know more than a history, such as the truth behind a simulated log, has
+        reason to answer otherwise.
+        """
+        return self.score(queries.histories(self.history_length))
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -1,0 +1,101 @@
+"""Which shop is this? The log of a recipe, cut, with what its items are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from etalage.data.dataset import Dataset
+from etalage.data.describe import Description, describe
+from etalage.data.ingest import open_dataset
+from etalage.data.kcore import k_core
+from etalage.data.simulated import SimulatedConfig, Truth, simulate
+from etalage.data.split import Split, global_time, leave_one_out
+from etalage.models.generative.spelling import item_vectors
+from etalage.recipe.recipe import Recipe, checked
+from etalage.tokenize.health import HealthReport, check_health
+from etalage.tokenize.residual import ResidualKMeans
+from etalage.tokenize.semantic_ids import SemanticIds
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Everything a run starts from."""
+
+    data: Dataset
+    split: Split
+    description: Description
+    truth: Truth | None
+    """What really makes people click; known for the simulated shop only."""
+
+    @property
+    def training_data(self) -> Dataset:
+        """The shop as models may know it: the log up to the first cut."""
+        return self.data.with_interactions(self.split.train)
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """What items are made of, and how that is spelled."""
+
+    vectors: NDArray[np.float32]  # (N, D)
+    ids: SemanticIds
+    health: HealthReport
+    codebooks: NDArray[np.float32]  # (levels, codes, D)
+
+
+def open_shop(recipe: Recipe) -> Shop:
+    """Reads or simulates the log of a recipe, and cuts it."""
+    wanted = recipe.data
+    truth = None
+    if wanted.path is None:
+        config = checked(SimulatedConfig, wanted.simulated, "data.simulated")
+        data, truth = simulate(config, seed=recipe.seed)
+    else:
+        data = open_dataset(
+            wanted.path,
+            user=wanted.user,
+            item=wanted.item,
+            time=wanted.time,
+            value=wanted.value,
+            encoding=wanted.encoding,
+        )
+    if wanted.core > 1:
+        data = k_core(data, users=wanted.core, items=wanted.core)
+    log = data.interactions
+    if wanted.split.kind == "leave_one_out":
+        split = leave_one_out(log)
+    else:
+        split = global_time(log, valid=wanted.split.valid, test=wanted.split.test)
+    return Shop(data, split, describe(data), truth)
+
+
+def spell_items(shop: Shop, recipe: Recipe) -> Spelling:
+    """Spells every item of the catalogue by residual k-means of its vector."""
+    settings = recipe.tokens
+    vectors = item_vectors(shop.training_data, settings.vector_width, recipe.seed)
+    quantizer = ResidualKMeans(settings.n_levels, settings.n_codes, seed=recipe.seed).fit(vectors)
+    ids = quantizer.spell(vectors)
+    return Spelling(vectors, ids, check_health(quantizer, vectors), quantizer.codebooks)
+
+
+def item_names(data: Dataset) -> tuple[list[str], list[str]]:
+    """Title and category of each item, '' where there is none; lists of categories are joined."""
+    none = [""] * data.n_items
+    table = data.item_table
+    if table is None:
+        return none, none
+    titles = _text(table, "title") or none
+    return titles, _text(table, "category") or none
+
+
+def _text(table: pl.DataFrame, name: str) -> list[str] | None:
+    if name not in table.columns:
+        return None
+    column = table[name]
+    if column.dtype == pl.List(pl.String):
+        column = column.list.join(", ")
+    return column.cast(pl.String).fill_null("").to_list()
