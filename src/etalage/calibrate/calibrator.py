@@ -1,0 +1,126 @@
+"""How does a logit become a probability? What every calibrator can do.
+
+Letters: n rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from etalage.errors import BundleError, DataError
+
+Floats = NDArray[np.float64]
+
+
+SURE = 36.0
+"""Logit beyond which a float64 probability would be 1."""
+
+
+class Calibrator(ABC):
+    """A monotone map from a ranker's logits to probabilities that clicks bear out.
+
+    A map never reorders what it is given: where one logit is higher, its probability is not lower.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, logits: ArrayLike, clicks: ArrayLike, weights: ArrayLike | None = None) -> Self:
+        """Learns from clicks 0 or 1, (n,), that the ranker was not trained on."""
+
+    @abstractmethod
+    def logit(self, logits: ArrayLike) -> Floats:
+        """Calibrated logits, float64 (n,)."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON, with its `kind`."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Self:
+        """Reads what `to_dict` gave."""
+
+    def probability(self, logits: ArrayLike) -> Floats:
+        """Probabilities, float64 (n,), never exactly 0 or 1."""
+        return sigmoid(np.clip(self.logit(logits), -SURE, SURE))
+
+
+def sigmoid(logits: ArrayLike) -> Floats:
+    """1 / (1 + exp(-l)) without overflow.
+
+    >>> sigmoid([0.0, -800.0, 800.0]).tolist()
+    [0.5, 0.0, 1.0]
+    """
+    values = np.asarray(logits, dtype=np.float64)
+    powers = np.exp(-np.abs(values))
+    return np.where(values >= 0, 1.0, powers) / (1 + powers)
+
+
+def log_odds(probabilities: ArrayLike) -> Floats:
+    """log(p / (1 - p)), the inverse of `sigmoid`."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    return np.log(p) - np.log1p(-p)
+
+
+def checked_logits(logits: ArrayLike) -> Floats:
+    """Logits as float64 (n,); DataError where one is no number."""
+    values = np.asarray(logits, dtype=np.float64).ravel()
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise DataError(
+            f"logits must be finite; {bad:,} of {len(values):,} are NaN or infinite: the ranker "
+            "has diverged, or probabilities of 0 or 1 were turned into logits"
+        )
+    return values
+
+
+def checked_rows(
+    logits: ArrayLike, clicks: ArrayLike, weights: ArrayLike | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Logits, clicks and weights as float64 (n,); DataError for what cannot be learnt from."""
+    values = checked_logits(logits)
+    labels = checked_clicks(clicks, len(values))
+    if weights is None:
+        return values, labels, np.ones(len(values))
+    scales = np.asarray(weights, dtype=np.float64).ravel()
+    if len(scales) != len(values) or not (scales >= 0).all() or not scales.sum() > 0:
+        raise DataError(
+            f"weights must be {len(values):,} numbers, none negative or NaN, not all 0; got "
+            f"{len(scales):,}"
+        )
+    return values, labels, scales
+
+
+def checked_clicks(clicks: ArrayLike, n_rows: int) -> Floats:
+    """Clicks as float64 (n,); DataError unless there are `n_rows` of them, each 0 or 1."""
+    labels = np.asarray(clicks, dtype=np.float64).ravel()
+    if len(labels) != n_rows:
+        raise DataError(f"there are {n_rows:,} logits or probabilities but {len(labels):,} clicks")
+    if not n_rows:
+        raise DataError("there are no rows; expected at least one impression")
+    wrong = ~np.isin(labels, (0.0, 1.0))
+    if wrong.any():
+        raise DataError(
+            f"clicks must be 0 or 1; {int(wrong.sum()):,} of {n_rows:,} are not, the first is row "
+            f"{int(wrong.argmax()) + 1:,}: {labels[wrong.argmax()]}"
+        )
+    return labels
+
+
+def from_dict(facts: dict[str, Any]) -> Calibrator:
+    """Builds the calibrator that `to_dict` described; BundleError for what is none."""
+    from etalage.calibrate.isotonic import SmoothIsotonic
+    from etalage.calibrate.platt import Platt
+
+    kinds: dict[str, type[Calibrator]] = {c.kind: c for c in (Platt, SmoothIsotonic)}
+    try:
+        return kinds[facts["kind"]].from_dict(facts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"this is no calibrator that can be read ({error!r}); known kinds: {', '.join(kinds)}"
+        ) from error

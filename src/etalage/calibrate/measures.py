@@ -1,0 +1,101 @@
+"""How far can probabilities be believed? Measures and the reliability diagram.
+
+Letters: n rows, K bins; bin k has n_k rows, S_y(k) clicks and S_p(k) expected clicks.
+
+- `log_loss`: mean of -log of the probability of what happened, p cut to [1e-7, 1 - 1e-7].
+- `brier`: mean (p - y)^2.
+- `pcoc`: S_p / S_y over all rows, predicted over observed clicks; 1 is right, infinity where
+  nothing was clicked.
+- `ece`: (1/n) Σ_k |S_y(k) - S_p(k)| over equal-mass bins of p; equal p are never parted.
+- `ece_floor`: what `ece` would be by chance if every p were right, √(2/π)/n Σ_k √V_k with
+  V_k = Σ p (1 - p) in bin k. An `ece` near its floor cannot be improved on these rows.
+- `slope`, `intercept`: logistic regression of the clicks on the logit of p: 1 and 0 when right,
+  a slope below 1 when extremes are overdone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from etalage.calibrate.calibrator import Floats, checked_clicks, log_odds
+from etalage.calibrate.platt import Platt
+from etalage.errors import DataError
+
+TINY = 1e-7
+Z = 1.959964  # 97.5 % of the normal
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Rows of like probability; `low` and `high` hold 95 % by Wilson's interval."""
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+    count: int
+
+
+def measures(probabilities: ArrayLike, clicks: ArrayLike, n_bins: int = 20) -> dict[str, float]:
+    """All measures of this module, by name."""
+    p, y = _checked(probabilities, clicks)
+    cut = np.clip(p, TINY, 1 - TINY)
+    starts, order = _bins(p, n_bins)
+    gap = np.add.reduceat((p - y)[order], starts)
+    noise = np.sqrt(np.add.reduceat((p * (1 - p))[order], starts))
+    recalibration = Platt().fit(log_odds(cut), y)
+    return {
+        "log_loss": log_loss(p, y),
+        "brier": float(np.mean((p - y) ** 2)),
+        "pcoc": float(p.sum() / y.sum()) if y.any() else float("inf"),
+        "ece": float(np.abs(gap).sum() / len(p)),
+        "ece_floor": float(np.sqrt(2 / np.pi) * noise.sum() / len(p)),
+        "slope": float(recalibration.slope or 0.0),
+        "intercept": recalibration.intercept,
+    }
+
+
+def log_loss(probabilities: ArrayLike, clicks: ArrayLike) -> float:
+    """Mean of -log of the probability of what happened."""
+    p, y = _checked(probabilities, clicks)
+    p = np.clip(p, TINY, 1 - TINY)
+    return float(-np.mean(np.where(y == 1, np.log(p), np.log1p(-p))))
+
+
+def reliability(probabilities: ArrayLike, clicks: ArrayLike, n_bins: int = 15) -> list[Bin]:
+    """Equal-mass bins of probabilities, in rising order."""
+    p, y = _checked(probabilities, clicks)
+    starts, order = _bins(p, n_bins)
+    counts = np.diff(starts, append=len(p))
+    predicted = np.add.reduceat(p[order], starts) / counts
+    observed = np.add.reduceat(y[order], starts) / counts
+    low, high = wilson(observed, counts)
+    columns = (predicted, observed, low, high, counts)
+    return [Bin(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+
+
+def wilson(rate: Floats, count: NDArray[np.integer]) -> tuple[Floats, Floats]:
+    """Wilson's 95 % interval of rates over counts."""
+    wide = 1 + Z**2 / count
+    middle = (rate + Z**2 / (2 * count)) / wide
+    reach = Z / wide * np.sqrt(rate * (1 - rate) / count + Z**2 / (4 * count**2))
+    return np.maximum(middle - reach, 0.0), np.minimum(middle + reach, 1.0)
+
+
+def _bins(p: Floats, n_bins: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First place of each bin in the order of p, and that order."""
+    order = np.argsort(p, kind="stable")
+    ranked = p[order]
+    cuts = np.arange(min(n_bins, len(p))) * len(p) // min(n_bins, len(p))
+    return np.unique(np.searchsorted(ranked, ranked[cuts], side="left")), order
+
+
+def _checked(probabilities: ArrayLike, clicks: ArrayLike) -> tuple[Floats, Floats]:
+    p = np.asarray(probabilities, dtype=np.float64).ravel()
+    y = checked_clicks(clicks, len(p))
+    if not ((p >= 0) & (p <= 1)).all():
+        raise DataError("probabilities must lie between 0 and 1; were logits passed by mistake?")
+    return p, y

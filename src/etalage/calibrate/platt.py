@@ -1,0 +1,86 @@
+"""Is the ranker only too sure, or too shy? Platt scaling (1999) on logits.
+
+p = sigmoid(slope l + intercept), slope >= 0, by maximum likelihood with Platt's targets, which
+stand for one more click and one more miss and keep separable data finite.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits, checked_rows, sigmoid
+from etalage.errors import NotFittedError
+
+MOST_ROUNDS = 100
+
+
+class Platt(Calibrator):
+    """Two numbers; the right choice for little data.
+
+    >>> honest = Platt().fit([-1.0, -1.0, 1.0, 1.0] * 500, [0, 0, 1, 0] * 500)
+    >>> honest.probability([1.0]).round(2).tolist()
+    [0.5]
+    """
+
+    kind: ClassVar[str] = "platt"
+    slope: float | None = None
+    intercept: float = 0.0
+
+    def fit(self, logits: ArrayLike, clicks: ArrayLike, weights: ArrayLike | None = None) -> Self:
+        values, labels, scales = checked_rows(logits, clicks, weights)
+        n_clicks = float(scales @ labels)
+        n_misses = float(scales.sum()) - n_clicks
+        targets = np.where(labels == 1, (n_clicks + 1) / (n_clicks + 2), 1 / (n_misses + 2))
+        # standardised, so that Newton's matrix is well behaved whatever the scale of the logits
+        middle = float(np.average(values, weights=scales))
+        spread = float(np.sqrt(np.average((values - middle) ** 2, weights=scales))) or 1.0
+        x = np.column_stack([(values - middle) / spread, np.ones(len(values))])
+        slope, intercept = _logistic(x, targets, scales)
+        if slope < 0:  # higher logits must not mean less
+            rate = float(np.average(targets, weights=scales))
+            slope, intercept = 0.0, float(np.log(rate / (1 - rate)))
+        self.slope = slope / spread
+        self.intercept = intercept - self.slope * middle
+        return self
+
+    def logit(self, logits: ArrayLike) -> Floats:
+        if self.slope is None:
+            raise NotFittedError("Platt is not fitted; call fit(logits, clicks) first")
+        return self.slope * checked_logits(logits) + self.intercept
+
+    def to_dict(self) -> dict[str, Any]:
+        if self.slope is None:
+            raise NotFittedError("Platt is not fitted; call fit(logits, clicks) first")
+        return {"kind": self.kind, "slope": self.slope, "intercept": self.intercept}
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Self:
+        platt = cls()
+        platt.slope, platt.intercept = float(facts["slope"]), float(facts["intercept"])
+        return platt
+
+
+def _logistic(x: Floats, targets: Floats, scales: Floats) -> tuple[float, float]:
+    """Newton's method with halved steps for logistic regression on soft targets."""
+    beta = np.zeros(2)
+    cost = _cost(x @ beta, targets, scales)
+    for _ in range(MOST_ROUNDS):
+        p = sigmoid(x @ beta)
+        slope = x.T @ (scales * (p - targets))
+        curve = (x * (scales * p * (1 - p))[:, None]).T @ x + 1e-10 * scales.sum() * np.eye(2)
+        step = np.linalg.solve(curve, slope)
+        size = 1.0
+        while (new := _cost(x @ (beta - size * step), targets, scales)) > cost and size > 1e-6:
+            size /= 2
+        beta = beta - size * step
+        if cost - new < 1e-12 * scales.sum():
+            break
+        cost = new
+    return float(beta[0]), float(beta[1])
+
+
+def _cost(values: Floats, targets: Floats, scales: Floats) -> float:
+    return float(scales @ (np.logaddexp(0, values) - targets * values))

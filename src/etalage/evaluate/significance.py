@@ -1,0 +1,132 @@
+"""How sure are we? Intervals of means, paired tests, and what many tests cost.
+
+Letters: Q queries, R resamples, M models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etalage.errors import DataError
+
+Floats = NDArray[np.float64]
+DRAWN_AT_ONCE = 2**22
+
+
+def interval(
+    values: Floats, rng: np.random.Generator, n_resamples: int = 1000
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean of values (Q,), over resampled queries."""
+    means = _resampled_means(np.asarray(values, np.float64)[None], rng, n_resamples)[0]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def auc_interval(scores: Floats, clicks: Floats) -> tuple[float, float]:
+    """95 % interval of the AUC by DeLong's variance (DeLong et al., 1988), on the logit scale."""
+    from etalage.evaluate.classification import auc, mid_ranks
+
+    x, y = np.asarray(scores, np.float64), np.asarray(clicks)
+    area = auc(x, y)
+    if not 0 < area < 1:
+        return area, area
+    # of each row: the share of the other kind that it stands right to
+    whole = mid_ranks(x, np.zeros(len(x), np.int64))
+    within = mid_ranks(x, (y == 1).astype(np.int64))
+    n_clicks, n_misses = int((y == 1).sum()), int((y != 1).sum())
+    right = np.where(y == 1, (whole - within) / n_misses, 1 - (whole - within) / n_clicks)
+    variance = sum(right[y == c].var(ddof=1) / (y == c).sum() for c in (0, 1) if (y == c).sum() > 1)
+    reach = 1.959964 * np.sqrt(variance) / (area * (1 - area))
+    middle = np.log(area / (1 - area))
+    low, high = (1 / (1 + np.exp(-(middle + side * reach))) for side in (-1, 1))
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same queries; `difference` is the mean of a - b."""
+
+    a: str
+    b: str
+    n: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    """p after Holm's correction for all comparisons made together."""
+
+
+def compare(
+    values: Mapping[str, Floats],
+    rng: np.random.Generator,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    n_resamples: int = 2000,
+) -> list[Comparison]:
+    """Compares models by one value a query each (Q,), in all pairs or in those given.
+
+    p is that of a paired sign-flip test: under the hypothesis of no difference each query's
+    difference may as well have the other sign. The interval is a percentile bootstrap.
+    """
+    pairs = list(combinations(values, 2)) if pairs is None else list(pairs)
+    if not pairs:
+        return []
+    sizes = {len(v) for v in values.values()}
+    if len(sizes) != 1:
+        raise DataError(f"models were judged on different numbers of queries: {sorted(sizes)}")
+    gaps = np.stack([np.asarray(values[a]) - np.asarray(values[b]) for a, b in pairs])
+    found = gaps.mean(1)
+    low, high = np.quantile(_resampled_means(gaps, rng, n_resamples), [0.025, 0.975], axis=1)
+    p = sign_flip(gaps, rng, n_resamples)
+    columns = np.column_stack([found, low, high, p, holm(p)]).tolist()
+    n = gaps.shape[1]
+    return [Comparison(a, b, n, *row) for (a, b), row in zip(pairs, columns, strict=True)]
+
+
+def sign_flip(gaps: Floats, rng: np.random.Generator, n_resamples: int = 2000) -> Floats:
+    """Two-sided p of each row of differences (M, Q): (1 + as extreme) / (1 + resamples)."""
+    n = gaps.shape[1]
+    found = np.abs(gaps.sum(1))
+    extreme = np.zeros(len(gaps))
+    step = max(DRAWN_AT_ONCE // max(n, 1), 1)
+    for start in range(0, n_resamples, step):
+        rows = min(step, n_resamples - start)
+        bits = np.unpackbits(rng.integers(0, 256, (rows, -(-n // 8)), np.uint8), axis=1)[:, :n]
+        # Σ ±d = 2 Σ_(+) d - Σ d, which needs the bits alone
+        flipped = 2 * (bits.astype(np.float32) @ gaps.T.astype(np.float32)) - gaps.sum(1)
+        extreme += (np.abs(flipped) >= found * (1 - 1e-5) - 1e-12).sum(0)
+    return (1 + extreme) / (1 + n_resamples)
+
+
+def holm(p: Floats) -> Floats:
+    """Holm's step-down correction (1979) of p-values (M,).
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p, kind="stable")
+    raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(raised, 1.0)
+    return corrected
+
+
+def _resampled_means(values: Floats, rng: np.random.Generator, n_resamples: int) -> Floats:
+    """Means of rows (M, Q) over bootstrap resamples of the columns, (M, R)."""
+    n = values.shape[1]
+    if not n:
+        raise DataError("there are no queries to resample; the interval of nothing is unknown")
+    means = np.empty((len(values), n_resamples))
+    step = max(DRAWN_AT_ONCE // n, 1)
+    for start in range(0, n_resamples, step):
+        rows = min(step, n_resamples - start)
+        draws = rng.integers(0, n, (rows, n))
+        for row in range(rows):
+            counts = np.bincount(draws[row], minlength=n)
+            means[:, start + row] = values @ counts / n
+    return means

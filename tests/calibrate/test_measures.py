@@ -1,0 +1,72 @@
+"""Measures of probabilities against scikit-learn, hand-made cases and known truths."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from etalage.calibrate.measures import log_loss, measures, reliability, wilson
+from etalage.errors import DataError
+
+
+def honest(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    p = rng.beta(1, 8, n)
+    return p, (rng.random(n) < p).astype(int)
+
+
+def test_parity_with_scikit_learn() -> None:
+    p, y = honest(2000)
+    found = measures(p, y)
+    assert found["log_loss"] == pytest.approx(sklearn_log_loss(y, np.clip(p, 1e-7, 1 - 1e-7)))
+    assert found["brier"] == pytest.approx(brier_score_loss(y, p))
+
+
+def test_honest_probabilities_lie_at_the_floor() -> None:
+    cases = [measures(*honest(20_000, seed)) for seed in range(20)]
+    ratio = np.mean([m["ece"] for m in cases]) / np.mean([m["ece_floor"] for m in cases])
+    assert ratio == pytest.approx(1, abs=0.1)
+    assert np.mean([m["pcoc"] for m in cases]) == pytest.approx(1, abs=0.01)
+    assert np.mean([m["slope"] for m in cases]) == pytest.approx(1, abs=0.01)
+    assert np.mean([m["intercept"] for m in cases]) == pytest.approx(0, abs=0.03)
+
+
+def test_doubled_probabilities_are_found_out() -> None:
+    p, y = honest(20_000)
+    found = measures(np.minimum(2 * p, 1), y)
+    assert found["pcoc"] == pytest.approx(2, abs=0.1)
+    assert found["ece"] > 10 * found["ece_floor"]
+
+
+def test_bins_by_hand() -> None:
+    p, y = [0.1, 0.1, 0.5, 0.9], [0, 1, 1, 1]
+    found = measures(p, y, n_bins=2)
+    # bins {.1, .1} and {.5, .9}: |1 - .2| + |2 - 1.4|
+    assert found["ece"] == pytest.approx((0.8 + 0.6) / 4)
+    bins = reliability(p, y, n_bins=2)
+    assert [(b.predicted, b.observed, b.count) for b in bins] == [(0.1, 0.5, 2), (0.7, 1.0, 2)]
+    assert all(b.low <= b.observed <= b.high for b in bins)
+
+
+def test_equal_probabilities_are_never_parted() -> None:
+    assert [b.count for b in reliability([0.2] * 50 + [0.3] * 50, [0, 1] * 50, n_bins=10)] == [
+        50,
+        50,
+    ]
+
+
+def test_wilson_by_hand() -> None:
+    low, high = wilson(np.array([0.5, 0.0]), np.array([10, 10]))
+    assert low.tolist() == pytest.approx([0.2366, 0.0], abs=1e-4)
+    assert high.tolist() == pytest.approx([0.7634, 0.2775], abs=1e-4)
+
+
+def test_certain_and_wrong_costs_a_finite_lot() -> None:
+    assert log_loss([0.0], [1]) == pytest.approx(-np.log(1e-7))
+    assert measures([0.2, 0.3], [0, 0])["pcoc"] == float("inf")
+
+
+@pytest.mark.parametrize("p", [[0.5, 1.2], [-0.1, 0.5], [np.nan, 0.5]])
+def test_logits_are_not_taken_for_probabilities(p: list[float]) -> None:
+    with pytest.raises(DataError, match="between 0 and 1"):
+        measures(p, [0, 1])
