@@ -1,0 +1,99 @@
+"""What leaves the workshop? Fitted models as a bundle that a light server can open."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+
+from etalage.calibrate import Calibrator
+from etalage.data.dataset import Dataset
+from etalage.errors import RecipeError
+from etalage.models.ranker import Ranker
+from etalage.models.recommender import Recommender
+from etalage.pipeline.shop import item_names
+from etalage.recipe.recipe import Recipe
+from etalage.serve.bundle import write_bundle
+from etalage.serve.runtime.features import RankingFeatures
+from etalage.tokenize.semantic_ids import SemanticIds
+
+MOST_VISITORS = 20_000
+"""Histories stored in a bundle at most, those of the newest visitors."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a bundle is made of."""
+
+    retriever: Recommender
+    ids: SemanticIds | None = None
+    ranker: Ranker | None = None
+    features: RankingFeatures | None = None
+    calibrator: Calibrator | None = None
+    order: Literal["retriever", "ranker"] = "retriever"
+    """Whose scores order the list: which was better on validation data."""
+
+
+def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -> None:
+    """Writes a bundle; visitors get the histories of `data`.
+
+    Raises:
+        RecipeError: when the retriever has no item vectors to export.
+    """
+    if not hasattr(served.retriever, "export"):
+        raise RecipeError(
+            f"retriever {recipe.retriever!r} cannot be served: it has no encoder and item vectors; "
+            "choose a model that has, such as sasrec"
+        )
+    facts = {
+        "name": data.name,
+        "recipe": recipe.to_dict(),
+        "data_hash": data_hash(data),
+        "n_candidates": recipe.ranking.n_candidates,
+        "order": served.order,
+    }
+    write_bundle(folder, lambda draft: _fill(draft, data, served), facts)
+
+
+def data_hash(data: Dataset) -> str:
+    """Hash of the log, 16 hex digits: the same log, the same hash, wherever it came from."""
+    log = data.interactions
+    digest = sha256()
+    for column in (log.users, log.items, log.times):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _fill(folder: Path, data: Dataset, served: Served) -> None:
+    served.retriever.export(folder)  # type: ignore[attr-defined]
+    titles, categories = item_names(data)
+    items = {"ids": list(data.items.ids), "titles": titles, "categories": categories}
+    (folder / "items.json").write_bytes(orjson.dumps(items))
+    log = data.interactions
+    np.save(folder / "popular.npy", np.argsort(-log.popularity(), kind="stable").astype(np.int32))
+    if served.ids is not None:
+        np.save(folder / "codes.npy", served.ids.codes)
+    if served.ranker is not None and served.features is not None:
+        served.ranker.export(folder)  # type: ignore[attr-defined]
+        served.features.save(folder / "features")
+    if served.calibrator is not None:
+        (folder / "calibrator.json").write_text(json.dumps(served.calibrator.to_dict()))
+    (folder / "visitors.json").write_bytes(orjson.dumps(_visitors(data)))
+
+
+def _visitors(data: Dataset) -> dict[str, Any]:
+    log = data.interactions
+    people = np.flatnonzero(np.diff(log.offsets))
+    newest = log.times[log.offsets[people + 1] - 1]
+    people = np.sort(people[np.argsort(-newest, kind="stable")[:MOST_VISITORS]])
+    rows = [log.items[log.offsets[u] : log.offsets[u + 1]].tolist() for u in people]
+    return {
+        "ids": data.users.externals(people),
+        "offsets": np.cumsum([0, *map(len, rows)]).tolist(),
+        "items": [item for row in rows for item in row],
+    }

@@ -1,0 +1,98 @@
+"""What goes to the server? A folder of ONNX, npy and JSON, each file with its hash.
+
+```
+manifest.json      format, name, versions, recipe, how requests are answered, sha256 of every file
+items.json         ids, titles and categories of the catalogue
+item_vectors.npy   float32 (N, D)
+encoder.onnx       history int64 (B, L), left-padded with -1 -> state float32 (B, D)
+popular.npy        items by popularity, for people without a history
+codes.npy          semantic ids, int32 (N, levels)                                   (optional)
+ranker.onnx        logits of candidates, with the folder features/                   (optional)
+calibrator.json    logits to probabilities                                           (optional)
+visitors.json      stored histories                                                  (optional)
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from etalage.artefact import whole_folder
+from etalage.errors import BundleError
+
+FORMAT = 1
+NEEDED = ("items.json", "item_vectors.npy", "encoder.onnx", "popular.npy")
+
+
+def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, Any]) -> None:
+    """Writes a bundle whole, or not at all; one that is there is replaced in one step.
+
+    Args:
+        folder: of the bundle.
+        fill: writes the files into the folder handed to it.
+        facts: what the manifest says besides: `name`, `recipe`, `data_hash`, `n_candidates` and
+            `order` ('retriever' or 'ranker', whose scores order the list).
+    """
+    with whole_folder(folder) as draft:
+        fill(draft)
+        files: dict[str, dict[str, Any]] = {
+            str(path.relative_to(draft)): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+            for path in sorted(draft.rglob("*"))
+            if path.is_file()
+        }
+        whole = hashlib.sha256("".join(f["sha256"] for f in files.values()).encode())
+        manifest = {
+            "format": FORMAT,
+            "library_version": version("etalage"),
+            "model_version": whole.hexdigest()[:12],
+            "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+            **facts,
+            "files": files,
+        }
+        text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
+        (draft / "manifest.json").write_bytes(text)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Reads a manifest and checks every file against it.
+
+    Raises:
+        BundleError: for a missing, cut or changed file, or a bundle of another format.
+    """
+    again = "export the bundle again with: etalage export"
+    try:
+        manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
+        given, files = manifest["format"], manifest["files"]
+    except FileNotFoundError:
+        raise BundleError(f"no bundle in {folder}: manifest.json is missing; {again}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder}/manifest.json cannot be read ({error}); {again}") from error
+    if given != FORMAT:
+        raise BundleError(f"{folder} has format {given}; this version reads {FORMAT}; {again}")
+    for name in NEEDED:
+        if name not in files:
+            raise BundleError(f"{folder} lists no {name}; {again}")
+    for name, facts in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"{path} is missing; {again}")
+        if path.stat().st_size != facts["bytes"]:
+            raise BundleError(
+                f"{path} is cut short or grown: {path.stat().st_size:,} bytes, expected "
+                f"{facts['bytes']:,}; {again}"
+            )
+        if _sha256(path) != facts["sha256"]:
+            raise BundleError(f"{path} was changed: its sha256 differs; {again}")
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

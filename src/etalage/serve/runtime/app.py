@@ -1,0 +1,185 @@
+"""How does one ask? The HTTP interface: JSON for programs, a page for people."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from fastapi import FastAPI, Request, Response
+
+from etalage.serve.runtime.engine import Answer, Engine
+from etalage.serve.runtime.live import Live
+from etalage.serve.runtime.page import page, style
+from etalage.serve.runtime.requests import MOST_BYTES, Asked, RequestError, asked, read_body
+
+RECOMMEND = ("user", "history", "k", "exclude", "context")
+SCORE = ("user", "history", "items", "context")
+
+
+def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
+    """Builds the application around a bundle; BundleError when there is none to begin with."""
+    live = Live(folder, poll_seconds)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watcher = asyncio.create_task(live.watch())
+        yield
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+    app = FastAPI(title="Etalage", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.live = live
+    add = app.router.add_route  # the plain route: no validation layer between socket and answer
+    add("/recommend", _answering(live, "/recommend", _recommend), methods=["POST"])
+    add("/score", _answering(live, "/score", _score), methods=["POST"])
+    add("/items/{id:path}", _answering(live, "/items", _item), methods=["GET"])
+    add("/healthz", _answering(live, "/healthz", _health), methods=["GET"])
+
+    async def metrics(request: Request) -> Response:
+        return Response(live.metrics(), media_type="text/plain; version=0.0.4")
+
+    async def window(request: Request) -> Response:
+        html, status = page(live.engine, request.query_params.multi_items())
+        return Response(html, status, media_type="text/html")
+
+    async def css(request: Request) -> Response:
+        return Response(style(), media_type="text/css")
+
+    add("/metrics", metrics, methods=["GET"])
+    add("/", window, methods=["GET"])
+    add("/window.css", css, methods=["GET"])
+    return app
+
+
+Ask = Callable[[Request, Live], Awaitable[dict[str, Any]]]
+
+
+def _answering(live: Live, path: str, ask: Ask) -> Callable[[Request], Awaitable[Response]]:
+    """Wraps an endpoint: request id, errors as JSON, counts and milliseconds."""
+
+    async def endpoint(request: Request) -> Response:
+        started = time.perf_counter()
+        request_id = request.headers.get("x-request-id", "")[:100] or uuid.uuid4().hex
+        status, content = 200, {}
+        try:
+            content = await ask(request, live)
+        except RequestError as error:
+            status, content = error.status, {"error": str(error)}
+        total = 1000 * (time.perf_counter() - started)
+        if "milliseconds" in content:
+            content["milliseconds"]["total"] = round(total, 3)
+        content["request_id"] = request_id
+        live.answered(path, status, total)
+        headers = {"x-request-id": request_id} if request_id.isprintable() else None
+        return Response(
+            orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY),
+            status,
+            headers,
+            media_type="application/json",
+        )
+
+    return endpoint
+
+
+async def _recommend(request: Request, live: Live) -> dict[str, Any]:
+    engine = live.engine  # one engine for the whole answer, whatever is swapped in meanwhile
+    question = asked(read_body(await _body(request), RECOMMEND), engine)
+    answer = engine.recommend(
+        question.history, question.k, exclude=question.exclude, context=question.context
+    )
+    if answer.degraded:
+        live.counts["degraded"] += 1
+    return describe(engine, question, answer)
+
+
+def describe(engine: Engine, question: Asked, answer: Answer) -> dict[str, Any]:
+    """An answer as JSON: cards, why, probabilities, milliseconds."""
+    catalogue = engine.catalogue
+    cards = []
+    reasons = engine.reasons(question.history, answer.items)
+    for place, item in enumerate(answer.items.tolist()):
+        card = catalogue.card(item)
+        card["score"] = float(answer.scores[place])
+        card["probability"] = (
+            None if answer.probabilities is None else float(answer.probabilities[place])
+        )
+        card["why"] = [
+            {"id": catalogue.ids.ids[i], "title": catalogue.titles[i], "similarity": round(s, 4)}
+            for i, s in reasons[place]
+        ]
+        cards.append(card)
+    return {
+        "items": cards,
+        "model_version": engine.manifest["model_version"],
+        "milliseconds": {name: round(ms, 3) for name, ms in answer.milliseconds.items()},
+        "degraded": answer.degraded is not None,
+        "reason": answer.degraded or question.note,
+        "unknown": question.unknown,
+    }
+
+
+async def _score(request: Request, live: Live) -> dict[str, Any]:
+    engine = live.engine
+    question = asked(read_body(await _body(request), SCORE), engine)
+    if engine.ranker is None:
+        raise RequestError(409, "this bundle has no ranker; export one that has, or ask /recommend")
+    if not len(question.items):
+        raise RequestError(422, "items must name at least one item of the catalogue")
+    started = time.perf_counter()
+    logits = engine.logits(question.history, question.items, question.context)
+    probabilities = engine.probability(logits)
+    return {
+        "items": engine.catalogue.ids.externals(question.items),
+        "logits": logits.astype(np.float64),
+        "probabilities": probabilities,
+        "model_version": engine.manifest["model_version"],
+        "milliseconds": {"rank": round(1000 * (time.perf_counter() - started), 3)},
+        "unknown": question.unknown,
+    }
+
+
+async def _item(request: Request, live: Live) -> dict[str, Any]:
+    external = request.path_params["id"]
+    item = live.engine.catalogue.ids.index(external)
+    if item < 0:
+        raise RequestError(404, f"no item is called {external!r}")
+    return live.engine.catalogue.card(item)
+
+
+async def _health(request: Request, live: Live) -> dict[str, Any]:
+    manifest = live.engine.manifest
+    return {
+        "status": "ok" if live.problem is None else "old bundle",
+        "problem": live.problem,
+        "name": manifest["name"],
+        "model_version": manifest["model_version"],
+        "n_items": len(live.engine.catalogue.ids),
+    }
+
+
+async def _body(request: Request) -> bytes:
+    """The body, refused as soon as it is known to be too large."""
+    refusal = RequestError(413, f"the body is larger than {MOST_BYTES // 1024} kB; send less")
+    if int(request.headers.get("content-length", "0") or 0) > MOST_BYTES:
+        raise refusal
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise refusal
+    return bytes(body)
+
+
+def serve(folder: Path, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serves a bundle until it is told to stop."""
+    import uvicorn
+
+    uvicorn.run(create_app(folder), host=host, port=port, log_level="warning", access_log=False)

@@ -1,0 +1,76 @@
+"""What is on sale, and who has been here? Items and visitors of a bundle, by external id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from etalage.ids import Vocabulary
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Items in index order."""
+
+    ids: Vocabulary
+    titles: list[str]
+    categories: list[str]
+    codes: NDArray[np.int32] | None  # (N, levels)
+
+    @classmethod
+    def load(cls, folder: Path) -> Catalogue:
+        facts = orjson.loads((folder / "items.json").read_bytes())
+        path = folder / "codes.npy"
+        codes = np.load(path, allow_pickle=False) if path.exists() else None
+        return cls(Vocabulary(facts["ids"]), facts["titles"], facts["categories"], codes)
+
+    def card(self, item: int) -> dict[str, object]:
+        """What a visitor sees of an item."""
+        external = self.ids.ids[item]
+        return {
+            "id": external,
+            "title": self.titles[item] or str(external),
+            "category": self.categories[item],
+            "codes": None if self.codes is None else self.codes[item].tolist(),
+        }
+
+    def search(self, words: str, most: int = 1) -> list[int]:
+        """Items by id, else those whose title has all the words; the shortest titles first."""
+        item = self.ids.index(words)
+        if item >= 0:
+            return [item]
+        wanted = words.lower().split()
+        found = [
+            i for i, title in enumerate(self.titles) if all(w in title.lower() for w in wanted)
+        ]
+        return sorted(found, key=lambda i: (len(self.titles[i]), i))[:most] if wanted else []
+
+
+@dataclass(frozen=True)
+class Visitors:
+    """Stored histories, oldest first."""
+
+    ids: Vocabulary
+    offsets: NDArray[np.int64]
+    items: NDArray[np.int32]
+
+    @classmethod
+    def load(cls, folder: Path) -> Visitors:
+        path = folder / "visitors.json"
+        if not path.exists():
+            return cls(Vocabulary([]), np.zeros(1, np.int64), np.zeros(0, np.int32))
+        facts = orjson.loads(path.read_bytes())
+        return cls(
+            Vocabulary(facts["ids"]),
+            np.array(facts["offsets"], dtype=np.int64),
+            np.array(facts["items"], dtype=np.int32),
+        )
+
+    def history(self, external: object) -> NDArray[np.int32] | None:
+        """What a visitor did, item indices; None for someone new."""
+        row = self.ids.index(external)
+        return None if row < 0 else self.items[self.offsets[row] : self.offsets[row + 1]]

@@ -1,0 +1,140 @@
+"""What does the window look like? One page, drawn on the server; it needs no script and no net."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from etalage.serve.runtime.engine import Engine
+
+WEB = Path(__file__).parents[1] / "web"
+N_SHOWN = 12
+N_HISTORY = 18
+N_VISITORS = 8
+MOST_LINES = 100
+
+
+def page(engine: Engine, query: list[tuple[str, str]]) -> tuple[str, int]:
+    """The page for a query (`visitor`, or `history` with one item a line), and its status."""
+    given = dict(query)
+    visitor, typed = given.get("visitor", "").strip(), given.get("history", "").strip()
+    history, unknown = _typed(engine, typed)
+    problem, status = None, 200
+    if visitor and not typed:
+        stored = engine.visitors.history(visitor)
+        if stored is None:
+            problem = f"Nobody called “{visitor}” was here yet. Someone new sees what is popular."
+            status = 404
+        else:
+            history = stored
+    started = time.perf_counter()
+    answer = engine.recommend(history, N_SHOWN)
+    total = 1000 * (time.perf_counter() - started)
+    past = [_card(engine, i) for i in history[::-1][:N_HISTORY].tolist()]
+    ids = [str(c) for c in engine.catalogue.ids.externals(history)]
+    cards = []
+    reasons = engine.reasons(history, answer.items)
+    for place, item in enumerate(answer.items.tolist()):
+        card = _card(engine, item)
+        if answer.probabilities is not None:
+            card["probability"] = float(answer.probabilities[place])
+        card["why"] = [engine.catalogue.card(i)["title"] for i, _ in reasons[place]]
+        card["add"] = "?" + urlencode({"history": "\n".join([*ids[-MOST_LINES:], str(card["id"])])})
+        cards.append(card)
+    widest = max((c.get("probability", 0.0) for c in cards), default=0.0)
+    html = _template().render(
+        name=engine.manifest["name"],
+        version=engine.manifest["model_version"],
+        n_items=len(engine.catalogue.ids),
+        visitors=[str(v) for v in engine.visitors.ids.ids[:N_VISITORS]],
+        visitor="" if typed else visitor,
+        typed=typed,
+        history=past,
+        n_history=len(history),
+        cards=cards,
+        widest=widest,
+        unknown=unknown,
+        problem=problem or answer.degraded,
+        stages=answer.milliseconds,
+        total=total,
+        is_new=not len(history),
+    )
+    return html, status
+
+
+def _typed(engine: Engine, text: str) -> tuple[NDArray[np.int32], list[str]]:
+    """Items of a typed history, one a line or between commas, by id or words of a title."""
+    items, unknown = [], []
+    for line in text.splitlines()[-MOST_LINES:]:
+        found = engine.catalogue.search(line.strip())
+        parts = [line.strip()] if found else [part.strip() for part in line.split(",")]
+        for part in filter(None, parts):
+            found = engine.catalogue.search(part)
+            items += found
+            unknown += [] if found else [part]
+    return np.array(items, dtype=np.int32), unknown
+
+
+def _card(engine: Engine, item: int) -> dict[str, Any]:
+    card = engine.catalogue.card(item)
+    codes = card["codes"]
+    tiles = [(code, code * 137.508 % 360) for code in codes] if isinstance(codes, list) else []
+    return card | {
+        "tiles": tiles,
+        "picture": picture(str(card["category"]), str(card["id"]), tiles),
+    }
+
+
+def picture(category: str, item: str, tiles: list[tuple[int, float]]) -> Markup:
+    """A still life in place of a photograph: its hue is the category, its colours the codes."""
+    seed = blake2b(item.encode(), digest_size=8).digest()
+    digest = blake2b(category.encode(), digest_size=2).digest()
+    hue = int.from_bytes(digest) % 360
+    hues = [t[1] for t in tiles[:3]] or [hue + 40, hue + 80, hue - 40]
+    shapes = []
+    for n, shape_hue in enumerate(hues):
+        a, b, c = seed[n], seed[n + 3], seed[n + 5]
+        x, size = 40 + n * 58 + a % 25, 26 + b % 22
+        fill = f"hsl({shape_hue:.0f} 42% 58% / .82)"
+        foot = 118
+        if c % 3 == 0:
+            shapes.append(f'<circle cx="{x}" cy="{foot - size}" r="{size}" fill="{fill}"/>')
+        elif c % 3 == 1:
+            shapes.append(
+                f'<rect x="{x - size * 0.7:.0f}" y="{foot - 2 * size}" width="{1.4 * size:.0f}" '
+                f'height="{2 * size}" rx="{4 + b % 12}" fill="{fill}"/>'
+            )
+        else:
+            shapes.append(
+                f'<path d="M{x - size} {foot}a{size} {1.7 * size:.0f} 0 0 1 {2 * size} 0z" '
+                f'fill="{fill}"/>'
+            )
+    return Markup(
+        '<svg viewBox="0 0 200 140" aria-hidden="true" preserveAspectRatio="xMidYMid slice">'
+        f'<rect width="200" height="140" fill="hsl({hue} 38% 90%)"/>'
+        f'<rect y="118" width="200" height="22" fill="hsl({hue} 30% 82%)"/>'
+        f"{''.join(shapes)}</svg>"
+    )
+
+
+@cache
+def style() -> str:
+    """The style sheet."""
+    return (WEB / "window.css").read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, trim_blocks=True)
+    environment.filters["short"] = lambda text: re.sub(r"\s+", " ", str(text))[:90]
+    return environment.get_template("window.html")

@@ -1,0 +1,93 @@
+"""What was asked? Bodies of requests, read and checked field by field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from etalage.errors import did_you_mean
+from etalage.serve.runtime.engine import Engine
+
+MOST_BYTES = 256 * 1024
+MOST_PLACES = 200
+NOTHING = np.zeros(0, dtype=np.int32)
+
+
+class RequestError(Exception):
+    """A request that cannot be answered: an HTTP status and what to do about it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class Asked:
+    """A request in indices."""
+
+    history: NDArray[np.int32]
+    k: int
+    exclude: NDArray[np.int32]
+    items: NDArray[np.int32]
+    context: dict[str, Any]
+    unknown: list[Any]
+    """External ids that are not in the catalogue; they count for nothing."""
+    note: str | None = None
+
+
+def read_body(body: bytes, allowed: tuple[str, ...]) -> dict[str, Any]:
+    """Parses a JSON object; RequestError for anything else, or a field that is not known."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"the body is no JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise RequestError(422, f"the body must be a JSON object with some of: {_list(allowed)}")
+    for name in fields:
+        if name not in allowed:
+            hint = did_you_mean(name, allowed) or f"; known: {_list(allowed)}"
+            raise RequestError(422, f"unknown field {name!r}{hint}")
+    return fields
+
+
+def asked(fields: dict[str, Any], engine: Engine) -> Asked:
+    """Turns external ids into indices; an inline history wins over a stored one."""
+    unknown: list[Any] = []
+
+    def indices(name: str) -> NDArray[np.int32]:
+        externals = fields.get(name)
+        if externals is None:
+            return NOTHING
+        if not isinstance(externals, list) or not all(type(e) in (str, int) for e in externals):
+            raise RequestError(422, f"{name} must be a list of item ids (text or whole numbers)")
+        found = engine.catalogue.ids.indices(externals)
+        if (found < 0).any():
+            unknown.extend(e for e, i in zip(externals, found.tolist(), strict=True) if i < 0)
+            found = found[found >= 0]
+        return found
+
+    k = fields.get("k", 10)
+    if type(k) is not int or not 1 <= k <= MOST_PLACES:
+        raise RequestError(422, f"k must be a whole number from 1 to {MOST_PLACES}; got {k!r}")
+    context = fields.get("context") or {}
+    if not isinstance(context, dict):
+        raise RequestError(422, 'context must be an object, for example {"device": "phone"}')
+    user, note = fields.get("user"), None
+    if user is not None and type(user) not in (str, int):
+        raise RequestError(422, f"user must be text or a whole number; got {user!r}")
+    if fields.get("history") is not None:
+        history = indices("history")
+    else:
+        stored = engine.visitors.history(user) if user is not None else None
+        history = NOTHING if stored is None else stored
+        if stored is None and user is not None:
+            note = "this visitor is new: no history is stored, so what is popular is shown"
+    return Asked(history, k, indices("exclude"), indices("items"), context, unknown, note)
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names)
