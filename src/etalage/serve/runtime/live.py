@@ -37,9 +37,12 @@ class Live:
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Takes up a bundle that was written since the last look."""
+        """Takes up a bundle that was written since the last look.
+
+        A refused one is looked at again each time: it may still be on its way, file by file.
+        """
         stamp = self._stamp()
-        if stamp == self.stamp:
+        if stamp == self.stamp and self.problem is None:
             return
         self.stamp = stamp
         try:
@@ -47,9 +50,10 @@ class Live:
             self.problem = None
             LOG.info("now serving bundle %s", self.engine.manifest["model_version"])
         except EtalageError as error:
-            self.problem = str(error)
-            self.counts["refused_bundles"] += 1
-            LOG.error("the new bundle is refused, the old one serves on: %s", error)
+            if str(error) != self.problem:
+                self.problem = str(error)
+                self.counts["refused_bundles"] += 1
+                LOG.error("the new bundle is refused, the old one serves on: %s", error)
 
     def answered(self, path: str, status: int, milliseconds: float) -> None:
         """Counts one answer."""
