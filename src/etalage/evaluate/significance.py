@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from etalage.errors import DataError
 
@@ -27,7 +27,7 @@ def interval(
     return float(low), float(high)
 
 
-def auc_interval(scores: Floats, clicks: Floats) -> tuple[float, float]:
+def auc_interval(scores: ArrayLike, clicks: ArrayLike) -> tuple[float, float]:
     """95 % interval of the AUC by DeLong's variance (DeLong et al., 1988), on the logit scale."""
     from etalage.evaluate.classification import auc, mid_ranks
 

@@ -104,7 +104,7 @@ def picture(category: str, item: str, tiles: list[tuple[int, float]]) -> Markup:
     shapes = []
     for n, shape_hue in enumerate(hues):
         a, b, c = seed[n], seed[n + 3], seed[n + 5]
-        x, size = 40 + n * 58 + a % 25, 26 + b % 22
+        x, size = 42 + n * 54 + a % 16, 22 + b % 18
         fill = f"hsl({shape_hue:.0f} 42% 58% / .82)"
         foot = 118
         if c % 3 == 0:
