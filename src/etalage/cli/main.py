@@ -5,7 +5,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from etalage.cli import data
+from etalage.cli import data, jobs
+from etalage.cli.doctor import doctor
 from etalage.errors import EtalageError
 
 
@@ -22,6 +23,8 @@ class _Command(TyperGroup):
 
 app = typer.Typer(cls=_Command, no_args_is_help=True, add_completion=False)
 app.add_typer(data.app, name="data")
+for command in (jobs.demo, jobs.train, jobs.tokenize, jobs.export, jobs.report, jobs.serve, doctor):
+    app.command()(command)
 
 
 @app.callback()

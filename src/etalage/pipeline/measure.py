@@ -27,6 +27,7 @@ from etalage.recipe.config import ModelConfig
 from etalage.seeds import generator
 from etalage.train.context import FitReport, TrainContext
 
+VISITS_AT_ONCE = 256
 N_REQUESTS = 100
 """Requests timed for a model."""
 
@@ -89,7 +90,7 @@ def probability_quality(p: NDArray[np.float64], rows: Impressions) -> dict[str, 
 def click_scores(model: Recommender, rows: Impressions) -> NDArray[np.float32]:
     """Scores of the items shown, (R,); what a model cannot score comes last."""
     scores = np.empty(len(rows), dtype=np.float32)
-    size = max(1, SCORES_AT_ONCE // model.n_items)
+    size = max(1, min(VISITS_AT_ONCE, SCORES_AT_ONCE // model.n_items))
     done = 0
     for start in range(0, len(rows.starts), size):
         part = rows.of_visits(start, min(start + size, len(rows.starts)))

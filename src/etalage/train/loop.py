@@ -64,6 +64,8 @@ def train(
         if context.resume and path.exists():
             best, progress = read(path, network, optimizer, settings)
     threads = torch.get_num_threads()
+    if context.progress:
+        batches = _with_bar(batches, n_steps, config)
     with torch.random.fork_rng(devices=[]):
         try:
             if context.threads:
@@ -92,6 +94,21 @@ def train(
         metrics={name: value for name, value in kept.items() if name not in costs},
         history=tuple(progress.history),
     )
+
+
+def _with_bar(
+    batches: Callable[[np.random.Generator], Iterable[Any]], n_steps: int, config: TrainingConfig
+) -> Callable[[np.random.Generator], Iterable[Any]]:
+    """Draws a bar on the terminal while an epoch's batches are taken."""
+    from rich.console import Console
+    from rich.progress import track
+
+    def shown(rng: np.random.Generator) -> Iterable[Any]:
+        console = Console(stderr=True)
+        text = f"epoch of at most {config.epochs}"
+        yield from track(batches(rng), text, total=n_steps, console=console, transient=True)
+
+    return shown
 
 
 def _run_epoch(

@@ -1,0 +1,169 @@
+"""What does it look like? Small pictures as SVG text, for a page that is light or dark.
+
+Colours are the page's CSS variables: `--ink`, `--muted`, `--rule`, `--accent`, `--second`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from math import ceil, floor, log10
+
+from etalage.bench.record import Measure, ReliabilityBin
+
+Point = tuple[str, float, float, str]
+"""Name, x, y and role of a model."""
+
+
+def whisker(measure: Measure, most: float, role: str) -> str:
+    """A dot with its interval on a line from 0 to `most`."""
+
+    def x(value: float) -> float:
+        return round(4 + 132 * min(max(value / most, 0), 1), 1) if most else 4
+
+    band = ""
+    if measure.low is not None and measure.high is not None:
+        band = (
+            f'<line x1="{x(measure.low)}" x2="{x(measure.high)}" y1="8" y2="8" '
+            f'stroke="var(--{_colour(role)})" stroke-width="3" opacity=".45"/>'
+        )
+    return (
+        '<svg class="whisker" viewBox="0 0 140 16" width="140" height="16" aria-hidden="true">'
+        '<line x1="4" x2="136" y1="8" y2="8" stroke="var(--rule)"/>'
+        f'{band}<circle cx="{x(measure.value)}" cy="8" r="4" fill="var(--{_colour(role)})"/></svg>'
+    )
+
+
+def frontier(points: Sequence[Point], x_name: str, y_name: str) -> str:
+    """Quality against cost, cost on a logarithmic axis; a line joins what nothing dominates."""
+    width, height, left, bottom, top = 640, 320, 56, 270, 20
+    costs = [max(p[1], 1e-3) for p in points]
+    first, last = floor(log10(min(costs))), ceil(log10(max(costs)))
+    last = max(last, first + 1)
+    most = max(p[2] for p in points) * 1.12 or 1.0
+
+    def x(cost: float) -> float:
+        return left + (width - left - 120) * (log10(max(cost, 1e-3)) - first) / (last - first)
+
+    def y(quality: float) -> float:
+        return bottom - (bottom - top) * quality / most
+
+    parts = [
+        f'<text x="{x(10.0**t):.1f}" y="{bottom + 18}" class="tick mid">{10.0**t:g}</text>'
+        f'<line x1="{x(10.0**t):.1f}" x2="{x(10.0**t):.1f}" y1="{top}" y2="{bottom}" class="grid"/>'
+        for t in range(first, last + 1)
+    ]
+    parts += [
+        f'<text x="{left - 8}" y="{y(v) + 4:.1f}" class="tick end">{v:.2f}</text>'
+        f'<line x1="{left}" x2="{width - 120}" y1="{y(v):.1f}" y2="{y(v):.1f}" class="grid"/>'
+        for v in _ticks(most)
+    ]
+    best, line = -1.0, []
+    for _, cost, quality, _ in sorted(points, key=lambda p: (p[1], -p[2])):
+        if quality > best:
+            best = quality
+            line.append(f"{x(cost):.1f},{y(quality):.1f}")
+    parts.append(f'<polyline points="{" ".join(line)}" class="front"/>')
+    taken: list[tuple[float, float]] = []
+    for name, cost, quality, role in sorted(points, key=lambda p: -p[2]):
+        at, up = x(cost), y(quality)
+        label = up
+        while any(abs(label - other) < 14 and abs(at - place) < 130 for place, other in taken):
+            label += 3
+        taken.append((at, label))
+        parts.append(
+            f'<circle cx="{at:.1f}" cy="{up:.1f}" r="5" fill="var(--{_colour(role)})"/>'
+            f'<text x="{at + 10:.1f}" y="{label + 4:.1f}" class="label">{escape(name)}</text>'
+        )
+    parts.append(f'<text x="{left}" y="{height - 12}" class="tick">{escape(x_name)}</text>')
+    parts.append(f'<text x="4" y="12" class="tick">{escape(y_name)}</text>')
+    return _svg(width, height, f"{y_name} against {x_name}", parts)
+
+
+def curve(rows: Sequence[dict[str, float]], metric: str) -> str:
+    """A validation metric by epoch, the best one marked."""
+    known = [(row["epoch"], row[metric]) for row in rows if metric in row]
+    width, height, left, bottom, top = 300, 150, 44, 122, 14
+    if len(known) < 2:
+        return ""
+    low, high = min(v for _, v in known), max(v for _, v in known)
+    span = (high - low) or 1.0
+    first, last = known[0][0], known[-1][0]
+
+    def place(epoch: float, value: float) -> tuple[float, float]:
+        across = left + (width - left - 12) * (epoch - first) / (last - first)
+        return round(across, 1), round(bottom - (bottom - top) * (value - low) / span, 1)
+
+    best = max(known, key=lambda row: row[1])
+    path = " ".join("{},{}".format(*place(*row)) for row in known)
+    x, y = place(*best)
+    side = "end" if x > width / 2 else "start"
+    parts = [
+        f'<line x1="{left}" x2="{width - 12}" y1="{bottom}" y2="{bottom}" class="grid"/>',
+        f'<polyline points="{path}" class="line"/>',
+        f'<circle cx="{x}" cy="{y}" r="4" fill="var(--accent)"/>',
+        f'<text x="{left - 6}" y="{top + 4}" class="tick end">{high:.3f}</text>',
+        f'<text x="{left - 6}" y="{bottom}" class="tick end">{low:.3f}</text>',
+        f'<text x="{left}" y="{bottom + 16}" class="tick">epoch {first:.0f}</text>',
+        f'<text x="{width - 12}" y="{bottom + 16}" class="tick end">{last:.0f}</text>',
+        f'<text x="{x}" y="{y + 16}" class="tick {side}">best {best[0]:.0f}</text>',
+    ]
+    return _svg(width, height, f"{metric} by epoch", parts)
+
+
+def reliability(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]) -> str:
+    """Observed against predicted click rates with 95 % bands; right is on the diagonal."""
+    width, height, left, bottom, top = 420, 400, 56, 350, 16
+    rows = [*before, *after]
+    most = max((max(b.predicted, b.high) for b in rows), default=1.0) or 1.0
+    right = width - 16
+
+    def x(p: float) -> float:
+        return round(left + (right - left) * p / most, 1)
+
+    def y(p: float) -> float:
+        return round(bottom - (bottom - top) * p / most, 1)
+
+    parts = [
+        f'<line x1="{left}" y1="{y(v)}" x2="{right}" y2="{y(v)}" class="grid"/>'
+        f'<text x="{left - 8}" y="{y(v) + 4}" class="tick end">{100 * v:g} %</text>'
+        f'<text x="{x(v)}" y="{bottom + 18}" class="tick mid">{100 * v:g} %</text>'
+        for v in _ticks(most)
+    ]
+    parts.append(f'<line x1="{x(0)}" y1="{y(0)}" x2="{x(most)}" y2="{y(most)}" class="even"/>')
+    if after:
+        edge = [f"{x(b.predicted)},{y(b.high)}" for b in after]
+        edge += [f"{x(b.predicted)},{y(b.low)}" for b in reversed(after)]
+        parts.append(f'<polygon points="{" ".join(edge)}" fill="var(--accent)" opacity=".16"/>')
+    for name, colour, bins in (("before", "second", before), ("after", "accent", after)):
+        path = " ".join(f"{x(b.predicted)},{y(b.observed)}" for b in bins)
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="var(--{colour})" stroke-width="2"/>'
+        )
+        parts += [
+            f'<circle cx="{x(b.predicted)}" cy="{y(b.observed)}" r="3.5" fill="var(--{colour})">'
+            f"<title>{name}: {100 * b.predicted:.2f} % predicted, {100 * b.observed:.2f} % "
+            f"observed, {b.count:,} impressions</title></circle>"
+            for b in bins
+        ]
+    parts.append(f'<text x="{right}" y="{bottom + 40}" class="tick end">predicted</text>')
+    parts.append(f'<text x="{left + 8}" y="{top + 6}" class="tick">observed</text>')
+    return _svg(width, height, "Reliability diagram before and after calibration", parts)
+
+
+def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" '
+        f'style="max-width:{width}px"><title>{escape(title)}</title>{"".join(parts)}</svg>'
+    )
+
+
+def _ticks(most: float) -> list[float]:
+    """Round values from 0 to `most`, four or so."""
+    step = 10.0 ** floor(log10(most / 3))
+    step *= next(m for m in (1, 2, 5, 10) if most / (m * step) <= 5)
+    return [round(n * step, 10) for n in range(int(most / step) + 1)]
+
+
+def _colour(role: str) -> str:
+    return {"baseline": "muted", "bound": "second"}.get(role, "accent")

