@@ -23,6 +23,7 @@ from etalage.bench.table import models_table
 from etalage.errors import BundleError
 
 EVIL = "<script>alert('x')</script>"
+EPOCHS = [{"epoch": float(n), "loss": 1 / n, "ndcg@10": 0.1 + n / 100} for n in (1, 2, 3)]
 VOID = {"meta", "link", "br"}
 
 
@@ -50,7 +51,7 @@ def record() -> RunRecord:
     return RunRecord(
         name=f"tea shop {EVIL}",
         created_utc="2026-01-02T03:04:05+00:00",
-        data={"rows": [("users", "12")], "problems": [EVIL], "split": "global_time",
+        data={"rows": [["users", "12"]], "problems": [EVIL], "split": "global_time",
               "source": EVIL, "test questions": 1234},
         models=[
             row("popularity", 0.05, "baseline", train_seconds=0.0),
@@ -65,7 +66,7 @@ def record() -> RunRecord:
                                 probabilities=[0.1] * 4, next_items=cards[:1])],
         comparisons=[{"metric": "ndcg@10", "a": "sasrec", "b": "popularity", "n": 99, "p": 0.0005,
                       "difference": 0.15, "low": 0.14, "high": 0.16, "p_holm": 0.0005}],
-        curves={"sasrec": [{"epoch": float(n), "loss": 1 / n, "ndcg@10": 0.1 + n / 100} for n in (1, 2, 3)]},
+        curves={"sasrec": EPOCHS},
         stages=[{"name": "data", "seconds": 1.0, "summary": EVIL}],
         provenance={"recipe": "a: 1", "seed": 0, "packages": {"numpy": "2"}},
         notes=[EVIL],

@@ -52,7 +52,7 @@ def test_a_snapshot_reads_back_to_the_same(path: Path, tmp_path: Path) -> None:
     [
         ("sed=3", "sed: unknown key; did you mean 'seed'"),
         ("data.splt.kind=x", "data.splt: unknown key; did you mean 'split'"),
-        ("data.split.kind=by_time", "data.split.kind: Input should be 'global_time'"),
+        ("data.split.kind=by_time", "data.split.kind: Input should be 'auto'"),
         ("data.split.valid=2", "data.split.valid: Input should be less than 1; got 2"),
         ("data.split.zzz=2", "data.split.zzz: unknown key; known: kind, valid, test"),
         ("seed", "write it as path.to.key=value"),

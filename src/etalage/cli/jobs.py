@@ -39,9 +39,7 @@ def train(
 
 
 def tokenize(
-    data: Annotated[
-        str | None, typer.Argument(help="A log; the simulated shop without one.")
-    ] = None,
+    data: Annotated[str | None, typer.Argument(help="A log, or the simulated shop.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the ids to this .npz file.")] = None,
     overrides: Set = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What does the demo run? The recipe beside this file, on the simulated shop or on one's own log."""
+"""What does the demo run? The recipe beside this file, on the simulated shop or on your log."""
 
 from __future__ import annotations
 

@@ -65,12 +65,15 @@ def open_shop(recipe: Recipe) -> Shop:
         )
     if wanted.core > 1:
         data = k_core(data, users=wanted.core, items=wanted.core)
-    log = data.interactions
-    if wanted.split.kind == "leave_one_out":
-        split = leave_one_out(log)
-    else:
+    log, found = data.interactions, describe(data)
+    by_time = wanted.split.kind == "global_time" or (
+        wanted.split.kind == "auto" and found.has_clock
+    )
+    if by_time:
         split = global_time(log, valid=wanted.split.valid, test=wanted.split.test)
-    return Shop(data, split, describe(data), truth)
+    else:
+        split = leave_one_out(log)
+    return Shop(data, split, found, truth)
 
 
 def spell_items(shop: Shop, recipe: Recipe) -> Spelling:

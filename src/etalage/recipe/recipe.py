@@ -15,8 +15,9 @@ from etalage.recipe.config import Config
 class SplitRecipe(Config):
     """How the log is cut into what to learn from, to choose by and to be judged on."""
 
-    kind: Literal["global_time", "leave_one_out"] = "global_time"
-    """By moments (no one's future leaks), or the last two events of each person."""
+    kind: Literal["auto", "global_time", "leave_one_out"] = "auto"
+    """By moments (no one's future leaks), or the last two events of each person; auto cuts by
+    moments wherever the log has a clock."""
     valid: float = Field(0.1, gt=0, lt=1)
     """Share of the interactions to choose by (global time only)."""
     test: float = Field(0.1, gt=0, lt=1)
