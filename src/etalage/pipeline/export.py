@@ -54,6 +54,7 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
         "name": data.name,
         "recipe": recipe.to_dict(),
         "data_hash": data_hash(data),
+        "history_length": served.retriever.history_length,
         "n_candidates": recipe.ranking.n_candidates,
         "order": served.order,
     }

@@ -62,7 +62,7 @@ class RankingRecipe(Config):
 
     ranker: dict[str, Any] = Field(default_factory=lambda: {"kind": "dcn"})
     """Settings of the ranker."""
-    n_candidates: int = Field(200, ge=1)
+    n_candidates: int = Field(100, ge=1)
     """Retrieved items that the ranker scores in a request."""
     history_length: int = Field(20, ge=1)
     """Newest history items that the ranker reads."""

@@ -4,7 +4,8 @@
 manifest.json      format, name, versions, recipe, how requests are answered, sha256 of every file
 items.json         ids, titles and categories of the catalogue
 item_vectors.npy   float32 (N, D)
-encoder.onnx       history int64 (B, L), left-padded with -1 -> state float32 (B, D)
+encoder.onnx       history int64 (B, any L), left-padded with -1 -> state float32 (B, D)
+scan.onnx          scores of all items from a state, in 8 bits       (optional, for many items)
 popular.npy        items by popularity, for people without a history
 codes.npy          semantic ids, int32 (N, levels)                                   (optional)
 ranker.onnx        logits of candidates, with the folder features/                   (optional)
@@ -37,8 +38,8 @@ def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, An
     Args:
         folder: of the bundle.
         fill: writes the files into the folder handed to it.
-        facts: what the manifest says besides: `name`, `recipe`, `data_hash`, `n_candidates` and
-            `order` ('retriever' or 'ranker', whose scores order the list).
+        facts: what the manifest says besides: `name`, `recipe`, `data_hash`, `history_length`,
+            `n_candidates` and `order` ('retriever' or 'ranker', whose scores order the list).
     """
     with whole_folder(folder) as draft:
         fill(draft)

@@ -20,7 +20,7 @@ from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.layers.attention import CausalBlock, causal_mask
 from etalage.models.arrays import load_arrays, save_arrays
-from etalage.models.onnx import export_network
+from etalage.models.onnx import BLOCK, export_network, export_scan
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import Sequences, newest_tensor
 from etalage.recipe.config import ModelConfig
@@ -33,6 +33,9 @@ from etalage.train.objectives import (
     generalised_bce,
     sampled_cross_entropy,
 )
+
+LARGE = 20_000
+"""Items from which a scan with 8-bit weights is worth a file."""
 
 
 class SASRecConfig(ModelConfig):
@@ -162,13 +165,17 @@ class SASRec(Recommender):
         return self.encode(histories) @ self.item_vectors().T
 
     def export(self, folder: Path) -> None:
-        """Writes `encoder.onnx` (history int64 (B, max_length), left-padded with -1 -> state
+        """Writes `encoder.onnx` (history int64 (B, L <= max_length), left-padded with -1 -> state
         float32 (B, D)) and `item_vectors.npy`; a score is state · vector."""
         self.check_fitted()
         example = torch.arange(2 * self.config.max_length) % self.n_items
         history = {"history": example.view(2, -1)}
-        export_network(_Newest(self.network), history, "state", folder / "encoder.onnx")
-        np.save(folder / "item_vectors.npy", self.item_vectors())
+        path = folder / "encoder.onnx"
+        export_network(_Newest(self.network), history, "state", path, free_length=True)
+        vectors = self.item_vectors()
+        np.save(folder / "item_vectors.npy", vectors)
+        if self.n_items >= LARGE and self.config.width % BLOCK == 0:
+            export_scan(vectors, folder / "scan.onnx")
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
