@@ -9,6 +9,7 @@ from tests.serve.conftest import Exported
 
 from etalage.data.ragged import Histories, ItemSets
 from etalage.errors import BundleError
+from etalage.models.registry import build
 from etalage.pipeline.export import Served, export_bundle
 from etalage.pipeline.ranked import Ranked
 from etalage.serve.bundle import read_manifest
@@ -53,6 +54,25 @@ def test_the_retriever_may_order_too(exported: Exported, tmp_path: Path) -> None
         answer = plain.recommend(np.array(history, np.int32), 5)
         assert answer.items.tolist() == top.items[0].tolist()
         assert answer.probabilities is None
+
+
+def test_a_scan_in_8_bits_finds_the_same(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etalage.models.sequential.sasrec.LARGE", 1)
+    data = exported.shop.training_data
+    training = {"epochs": 1, "batch_size": 64}
+    sasrec = build({"kind": "sasrec", "width": 64, "max_length": 30, "training": training})
+    sasrec.fit(data)
+    export_bundle(tmp_path / "scan", data, Served(sasrec), exported.recipe)
+    engine = Engine(tmp_path / "scan")
+    assert engine.scan is not None
+    for history in random_histories(200, data.n_items):
+        seen = ItemSets.from_rows([history])
+        top = sasrec.recommend(Histories.from_rows([history]), 20, exclude=seen)
+        answer = engine.recommend(np.array(history, np.int32), 20)
+        np.testing.assert_allclose(answer.scores, top.scores[0], atol=1e-5)
+        assert not set(answer.items.tolist()) & set(history)
 
 
 def test_nothing_seen_or_excluded_comes_back(engine: Engine) -> None:
