@@ -18,6 +18,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
+DEMO ?=
+
+demo: venv  ## run the whole job on a simulated shop, offline (DEMO=... passes options)
+	$(BIN)/etalage demo $(DEMO)
+
 test: venv  ## run the whole test suite
 	$(BIN)/python -m pytest
 
@@ -28,3 +33,9 @@ lint: venv  ## check style and types
 
 claims: venv  ## check every published figure (FAMILY=house limits to one family)
 	$(BIN)/python benchmarks/claims.py $(if $(FAMILY),--family $(FAMILY))
+
+bench: venv  ## run every benchmark, the long ones too (hours)
+	$(BIN)/python benchmarks/claims.py --all $(if $(FAMILY),--family $(FAMILY))
+
+docs: venv  ## write docs/settings.md from the code, and check every link
+	$(BIN)/python docs/build.py

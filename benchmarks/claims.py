@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-QUICK = {"house": ["evaluation.py", "baselines_truth.py", "ingest.py"]}
-LONG: dict[str, list[str]] = {"house": []}
+QUICK = {"house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py"]}
+LONG = {"house": ["sasrec_quality.py", "demos.py"]}
 
 
 def holds(value: float, target: str) -> bool:
@@ -103,12 +103,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", choices=sorted(QUICK), help="only this family")
     parser.add_argument("--recorded", action="store_true", help="run nothing, read what is there")
+    parser.add_argument("--all", action="store_true", help="run the long scripts too")
     options = parser.parse_args()
     families = [options.family] if options.family else sorted(QUICK)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     failed = []
     for family in families:
-        for script in [] if options.recorded else QUICK[family]:
+        scripts = [] if options.recorded else QUICK[family]
+        for script in scripts + (LONG[family] if options.all else []):
             done = subprocess.run([sys.executable, HERE / script], stdout=subprocess.DEVNULL)
             if done.returncode:
                 failed.append(script)

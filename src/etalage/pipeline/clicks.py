@@ -212,14 +212,16 @@ def _shown(data: Dataset, features: RankingFeatures) -> Impressions:
 
 
 def _asked(log: Interactions, most: int) -> Queries:
-    """The newest moments of a log as questions, each with what was strictly earlier."""
+    """The newest moments of a log, `most` interactions at most, with what was strictly earlier."""
     users, times = log.users, log.times
     changes = np.ones(len(log), dtype=bool)
     changes[1:] = (users[1:] != users[:-1]) | (times[1:] != times[:-1])
     run_start = np.maximum.accumulate(np.where(changes, np.arange(len(log)), 0))
     is_last = np.append(changes[1:], True)[: len(log)]  # of a run of equal user and time
     rows = np.flatnonzero(is_last & (run_start > log.offsets[users]))
-    rows = np.sort(rows[np.argsort(-times[rows], kind="stable")[:most]])
+    rows = rows[np.argsort(-times[rows], kind="stable")]
+    n_before = np.cumsum(rows + 1 - run_start[rows])
+    rows = np.sort(rows[: max(int(np.searchsorted(n_before, most, side="right")), 1)])
     return Queries(
         log.items,
         users[rows],
