@@ -26,7 +26,7 @@ LOGS = {
     "movielens-1m": "timestamped/movielens-1m",
 }
 COLUMNS = (("recall@10", 3), ("auc", 3), ("log_loss", 3), ("ece", 4))
-HEAD = """| model | NDCG@10 (95 %) | recall@10 | AUC | log-loss | calibration error | p50 ms | training s |
+HEAD = """| model | NDCG@10 (95 %) | recall@10 | AUC | log-loss | cal. error | p50 ms | training s |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -62,10 +62,8 @@ def main() -> None:
                    data_hash=result.provenance["data_hash"],
                    seconds=time.perf_counter() - started)  # fmt: skip
         facts = result.data
-        text = f"{facts['split'].replace('_', ' ')}, {facts['test questions']:,} questions.
-
-"
-        (folder / "table.md").write_text(f"## {name}\n\n{text}{table(result)}\n")
+        asked = f"{facts['split'].replace('_', ' ')}, {facts['test questions']:,} questions"
+        (folder / "table.md").write_text(f"## {name}\n\n{asked}\n\n{table(result)}\n")
 
 
 if __name__ == "__main__":
