@@ -1,0 +1,88 @@
+"""Claims about speed beside RecTools' SASRec, one after the other in one run, on one thread.
+
+Same sequences (S3-Rec Beauty), width 64, length 50, batch 128, two blocks of two heads, softmax
+over the whole catalogue. The peer lives in an environment of its own; see
+`peers/rectools_sasrec.py` for how to make it.
+
+    python benchmarks/peer_speed.py --peer PEER/bin/python
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from claims import record
+from etalage.data.ingest import open_dataset
+from etalage.data.split import leave_one_out
+from etalage.data.store import sha256_of
+from etalage.evaluate.ranking import evaluate_recommender
+from etalage.models.registry import build
+from etalage.train.context import TrainContext
+
+HERE = Path(__file__).parents[1]
+DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "sequences/s3rec/beauty"
+EPOCHS, BATCH = 2, 128
+
+
+def ours(precision: str) -> dict[str, float]:
+    """CPU seconds of an epoch, and of judging everyone (ranking and metrics)."""
+    data = open_dataset(DATA)
+    split = leave_one_out(data.interactions)
+    training = {"epochs": EPOCHS, "batch_size": BATCH, "precision": precision}
+    model = build({"kind": "sasrec", "width": 64, "max_length": 50, "training": training})
+    fit = model.fit(data.with_interactions(split.train), TrainContext(threads=1))
+    torch.set_num_threads(1)
+    costs = []
+    for _ in range(2):
+        began = time.process_time()
+        report = evaluate_recommender(model, split.test, ks=(10,))
+        costs.append(time.process_time() - began)
+    steps = -(-data.n_users // BATCH)
+    epochs = [steps / row["steps_per_cpu_second"] for row in fit.history]
+    return {
+        "users": report.n_queries,
+        "epoch_cpu_seconds": min(epochs),
+        "rank_cpu_seconds": min(costs),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--peer", required=True, help="python of the peer's environment")
+    options = parser.parse_args()
+    if not DATA.exists():
+        sys.exit("no sequences/s3rec in the data folder; set ETALAGE_DATA")
+    started = time.perf_counter()
+    script = Path(__file__).parent / "peers" / "rectools_sasrec.py"
+    command = [options.peer, script, DATA / "sequences.txt"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    theirs = json.loads(done.stdout.splitlines()[-1])
+    print("RecTools", theirs)
+    for precision in ("float32", "auto"):
+        mine = ours(precision)
+        print("Etalage", precision, mine)
+        facts = {
+            "peer": "RecTools 0.19.0",
+            "data_hash": sha256_of(DATA / "sequences.txt")[:16],
+            "seconds": time.perf_counter() - started,
+        }
+        ratio = theirs["epoch_cpu_seconds"] / mine["epoch_cpu_seconds"]
+        target = ">=3" if precision == "auto" else ">=0"
+        record("house", f"SASRec training throughput against RecTools ({precision})", ratio,
+               "times", target, **facts)  # fmt: skip
+    ratio = theirs["rank_cpu_seconds"] / mine["rank_cpu_seconds"]
+    record("house", "full-catalogue evaluation against RecTools' ranking", ratio, "times", ">=5",
+           **facts)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""RecTools' SASRec on the same sequences: seconds of CPU for an epoch and for ranking everyone.
+
+Runs in an environment of its own:
+
+    python -m venv peer && peer/bin/pip install torch==2.13.0 'rectools[torch]==0.19.0'
+    peer/bin/python benchmarks/peers/rectools_sasrec.py SEQUENCES
+
+Prints one JSON line. Sequences: one user a line, items oldest first; the last two are left out of
+training, as in the leave-one-out split of the other side.
+"""
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from pytorch_lightning import Callback, Trainer
+from rectools import Columns
+from rectools.dataset import Dataset
+from rectools.models import SASRecModel
+from rectools.models.nn.item_net import IdEmbeddingsItemNet
+
+warnings.simplefilter("ignore")
+WIDTH, LENGTH, BATCH, EPOCHS = 64, 50, 128, 2
+
+
+class Clock(Callback):
+    """CPU seconds of each training epoch."""
+
+    def __init__(self) -> None:
+        self.epochs: list[float] = []
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self.began = time.process_time()
+
+    def on_train_epoch_end(self, *_: object) -> None:
+        self.epochs.append(time.process_time() - self.began)
+
+
+def main(path: Path) -> None:
+    torch.set_num_threads(1)
+    rows = [line.split() for line in path.read_text().splitlines()]
+    users = np.repeat([row[0] for row in rows], [len(row) - 3 for row in rows])
+    items = np.concatenate([row[1:-2] for row in rows])
+    times = np.concatenate([np.arange(len(row) - 3) for row in rows])
+    frame = pd.DataFrame({Columns.User: users, Columns.Item: items, Columns.Weight: 1.0,
+                          Columns.Datetime: pd.to_datetime(times, unit="s")})  # fmt: skip
+    dataset = Dataset.construct(frame)
+    clock = Clock()
+
+    def trainer() -> Trainer:
+        return Trainer(
+            max_epochs=EPOCHS, min_epochs=EPOCHS, accelerator="cpu", devices=1, logger=False,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+            callbacks=[clock],
+        )  # fmt: skip
+
+    model = SASRecModel(
+        n_factors=WIDTH, n_blocks=2, n_heads=2, session_max_len=LENGTH, loss="softmax",
+        batch_size=BATCH, epochs=EPOCHS, lr=1e-3, dropout_rate=0.5, dataloader_num_workers=0,
+        item_net_block_types=(IdEmbeddingsItemNet,), get_trainer_func=trainer, verbose=0,
+        recommend_torch_device="cpu",
+    )  # fmt: skip
+    model.fit(dataset)
+    everyone = np.unique(users)
+    costs = []
+    for _ in range(2):
+        began = time.process_time()
+        found = model.recommend(everyone, dataset, k=10, filter_viewed=True)
+        costs.append(time.process_time() - began)
+    print(
+        json.dumps(
+            {
+                "users": len(everyone),
+                "items": len(np.unique(items)),
+                "epoch_cpu_seconds": min(clock.epochs),
+                "rank_cpu_seconds": min(costs),
+                "rows": len(found),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
