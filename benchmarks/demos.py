@@ -55,6 +55,7 @@ def main() -> None:
         started = time.perf_counter()
         folder = HERE / "runs" / "demos" / name
         result = run(recipe(str(DATA / LOGS[name])), folder, print)
+        assert result is not None
         write_report(result, folder / "report.html")
         for row in result.models:
             record("house", f"NDCG@10 of {row.name} in the demo on {name}",

@@ -25,7 +25,7 @@ from rectools.models import SASRecModel
 from rectools.models.nn.item_net import IdEmbeddingsItemNet
 
 warnings.simplefilter("ignore")
-WIDTH, LENGTH, BATCH, EPOCHS = 64, 50, 128, 2
+WIDTH, LENGTH, BATCH, EPOCHS = 64, 50, 128, 1
 
 
 class Clock(Callback):

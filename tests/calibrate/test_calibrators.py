@@ -83,6 +83,61 @@ def test_a_curve_ties_nothing(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_extreme_logits_keep_their_probability(kind: type[Calibrator]) -> None:
+    p = kind().fit([-1.0, 1.0] * 50, [0, 1] * 50).probability([-1e300, -1e3, 1e3, 1e300])
+    assert ((p > 0) & (p < 1)).all()
+    straight = Platt.from_dict({"slope": 1, "intercept": 0})
+    for logit in (-600.0, -50.0, -3.0):  # exp(l) is the probability to the last digits
+        expected = np.exp(logit) / (1 + np.exp(logit))
+        assert straight.probability([logit])[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("clicks_fall", [True, False])
+def test_platt_keeps_the_order_that_clicks_deny(clicks_fall: bool) -> None:
+    logits = np.linspace(-2, 2, 400)
+    clicks = (logits < 0) if clicks_fall else np.zeros(400)
+    fitted = Platt().fit(logits, clicks)
+    p = fitted.probability(logits)
+    assert (np.diff(p) > 0).all()
+    rate = (clicks.sum() + 1) / 402 if not clicks_fall else 0.5
+    np.testing.assert_allclose(p, rate, rtol=0.01, atol=0.003)
+
+
+def test_logits_that_are_all_alike_get_the_overall_rate() -> None:
+    p = Platt().fit([0.1] * 300, [1, 0, 0] * 100).probability([0.1, 0.2])
+    np.testing.assert_allclose(p, 1 / 3, atol=2e-3)
+    curve = SmoothIsotonic().fit([0.1] * 300, [1, 0, 0] * 100).probability([0.1])
+    np.testing.assert_allclose(curve, 1 / 3, atol=2e-3)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.4, 2.5])
+def test_a_curve_goes_on_as_its_data_does(slope: float, rng: np.random.Generator) -> None:
+    logits = rng.normal(0, 1, 50_000)
+    curve = SmoothIsotonic().fit(logits, clicks_of(slope * logits - 2, rng))
+    far = np.array([-6.0, -5.0, 5.0, 6.0])
+    np.testing.assert_allclose(np.diff(curve.logit(far))[[0, 2]], slope, atol=0.1)
+    assert (np.diff(curve.logit(far)) > 0).all()
+
+
+def test_the_curve_is_nearer_to_the_truth_than_isotonic_regression(
+    rng: np.random.Generator,
+) -> None:
+    logits, unseen = rng.normal(0, 1.5, 20_000), rng.normal(0, 1.5, 20_000)
+
+    def truth(x: np.ndarray) -> np.ndarray:
+        return sigmoid(np.where(x < 0, x / 3 - 3, 2 * x - 3))
+
+    clicks = rng.random(20_000) < truth(logits)
+    peer = IsotonicRegression(out_of_bounds="clip").fit(logits, clicks)
+    ours = SmoothIsotonic().fit(logits, clicks).probability(unseen)
+
+    def distance(p: np.ndarray) -> float:
+        return float(np.mean((p - truth(unseen)) ** 2))
+
+    assert distance(ours) < 0.7 * distance(peer.predict(unseen))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_weights_are_repeats(kind: type[Calibrator], rng: np.random.Generator) -> None:
     logits = rng.normal(0, 1, 2000)
     clicks = clicks_of(logits, rng)
@@ -133,8 +188,10 @@ def test_what_cannot_be_learnt_from_is_refused(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_are_checked_and_fitting_comes_first(kind: type[Calibrator]) -> None:
-    with pytest.raises(DataError, match="weights must be 2 numbers"):
+    with pytest.raises(DataError, match="weights must be 2 finite numbers"):
         kind().fit([0.0, 1.0], [0, 1], [1.0, -1.0])
+    with pytest.raises(DataError, match="1 are negative, NaN or infinite"):
+        kind().fit([0.0, 1.0], [0, 1], [1.0, np.inf])
     with pytest.raises(NotFittedError, match="call fit"):
         kind().probability([0.0])
 
@@ -145,7 +202,15 @@ def test_weights_are_checked_and_fitting_comes_first(kind: type[Calibrator]) -> 
         {},
         {"kind": "magic"},
         {"kind": "platt"},
-        {"kind": "isotonic", "centres": [1, 0], "values": [0, 1]},
+        {"kind": "platt", "slope": -1, "intercept": 0},
+        {"kind": "platt", "slope": float("nan"), "intercept": 0},
+        {"kind": "platt", "slope": 1, "intercept": float("inf")},
+        {"kind": "isotonic", "centres": [1, 0], "values": [0, 1], "slope": 1},
+        {"kind": "isotonic", "centres": [0, 1], "values": [0, 1], "slope": 0},
+        {"kind": "isotonic", "centres": [[0, 1]], "values": [[0, 1]], "slope": 1},
+        {"kind": "isotonic", "centres": [float("nan")], "values": [0], "slope": 1},
+        {"kind": "isotonic", "centres": [], "values": [], "slope": 1},
+        {"kind": "isotonic", "centres": [0, 1], "values": [0], "slope": 1},
         7,
     ],
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
@@ -20,6 +21,10 @@ def test_parity_with_scikit_learn() -> None:
     found = measures(p, y)
     assert found["log_loss"] == pytest.approx(sklearn_log_loss(y, np.clip(p, 1e-7, 1 - 1e-7)))
     assert found["brier"] == pytest.approx(brier_score_loss(y, p))
+    log_odds = np.log(np.clip(p, 1e-7, 1) / (1 - p))[:, None]
+    peer = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(log_odds, y)
+    assert found["slope"] == pytest.approx(peer.coef_[0, 0], rel=1e-4)
+    assert found["intercept"] == pytest.approx(peer.intercept_[0], abs=1e-4)
 
 
 def test_honest_probabilities_lie_at_the_floor() -> None:
@@ -63,7 +68,26 @@ def test_wilson_by_hand() -> None:
 
 def test_certain_and_wrong_costs_a_finite_lot() -> None:
     assert log_loss([0.0], [1]) == pytest.approx(-np.log(1e-7))
-    assert measures([0.2, 0.3], [0, 0])["pcoc"] == float("inf")
+
+
+def test_the_floor_by_hand() -> None:
+    # one bin: V = .25 + .25 + .16 + .16
+    found = measures([0.5, 0.5, 0.2, 0.2], [0, 1, 0, 1], n_bins=1)
+    assert found["ece_floor"] == pytest.approx(np.sqrt(2 / np.pi * 0.82) / 4)
+
+
+def test_an_order_that_is_wrong_has_a_slope_below_0() -> None:
+    p, y = honest(5000)
+    assert measures(1 - p, y)["slope"] < -0.5
+
+
+def test_measures_are_numbers_or_absent() -> None:
+    for clicks, absent in (([0, 0], {"pcoc", "slope", "intercept"}), ([1, 1], {"slope"})):
+        found = measures([0.2, 0.3], clicks)
+        assert not absent & set(found)
+        assert all(np.isfinite(value) for value in found.values())
+    assert all(np.isfinite(v) for v in measures([0.1, 0.1, 0.9, 0.9], [0, 0, 1, 1]).values())
+    assert measures([0.2, 0.3], [1, 1])["pcoc"] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("p", [[0.5, 1.2], [-0.1, 0.5], [np.nan, 0.5]])

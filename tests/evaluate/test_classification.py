@@ -43,6 +43,10 @@ def test_information_gain() -> None:
     expected = 1 - log_loss(clicks, p) / log_loss(clicks, [0.25] * 4)
     assert rig(p, clicks) == pytest.approx(expected)
     assert np.isnan(rig([0.5], [1]))
+    with pytest.raises(DataError, match="no rows"):
+        rig([], [])
+    with pytest.raises(DataError, match="must be 0 or 1"):
+        rig([0.5], [2])
 
 
 @pytest.mark.parametrize(

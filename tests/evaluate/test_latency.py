@@ -3,6 +3,9 @@
 import gc
 import time
 
+import pytest
+
+from etalage.errors import DataError
 from etalage.evaluate.latency import latency_ms
 
 
@@ -30,3 +33,20 @@ def test_slow_answers_are_cut_short() -> None:
 
     latency_ms(answer, list(range(1000)), max_seconds=0.1)
     assert len(asked) < 30
+
+
+def test_a_failing_answer_leaves_the_collector_on() -> None:
+    def answer(request: int) -> None:
+        if len(asked) > 15:
+            raise RuntimeError("the model is gone")
+        asked.append(request)
+
+    asked: list[int] = []
+    with pytest.raises(RuntimeError):
+        latency_ms(answer, list(range(20)))
+    assert gc.isenabled()
+
+
+def test_nothing_to_time_is_refused() -> None:
+    with pytest.raises(DataError, match="no requests"):
+        latency_ms(id, [])

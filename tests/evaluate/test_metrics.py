@@ -71,33 +71,71 @@ def test_lists_follow_the_definitions(data) -> None:
         np.testing.assert_allclose(values, expected, atol=1e-12)
 
 
-def test_every_metric_agrees_with_trec_eval() -> None:
-    rng = np.random.default_rng(0)
-    n_queries, n_items, k = 1000, 50, 10
-    scores = rng.permuted(np.tile(np.arange(n_items), (n_queries, 1)), axis=1).astype(np.float32)
-    # no more targets than places: beyond, trec_eval divides map by all of them, and we do not
-    targets = [rng.choice(n_items, rng.integers(1, k + 1), replace=False) for _ in range(n_queries)]
+def trec_eval(lists: np.ndarray, targets: list, k: int) -> dict[str, np.ndarray]:
+    """Every metric per query as `ir_measures` has it, in our terms; lists (Q, L), -1 for no item.
+
+    Two definitions differ: its map divides by all targets where ours divides by those that k
+    places can hold, and it has no capped recall, which is precision over the same bound.
+    """
     qrels = {str(q): {str(i): 1 for i in row} for q, row in enumerate(targets)}
-    run = {str(q): {str(i): float(s) for i, s in enumerate(row)} for q, row in enumerate(scores)}
-    oracle = {
-        "ndcg": nDCG @ k,
-        "recall": R @ k,
-        "precision": P @ k,
-        "mrr": RR @ k,
-        "map": AP @ k,
-        "hit_rate": Success @ k,
+    run = {
+        str(q): {str(i): float(-place) for place, i in enumerate(row) if i >= 0}
+        for q, row in enumerate(lists.tolist())
     }
-    full = metrics_of(scores, targets, (k,))
+    peers = {"hit_rate": Success, "recall": R, "precision": P, "ndcg": nDCG, "mrr": RR, "map": AP}
+    found = {name: np.full(len(targets), np.nan) for name in peers}
+    names = {peer @ k: name for name, peer in peers.items()}
+    for value in ir_measures.iter_calc(list(names), qrels, run):
+        found[names[value.measure]][int(value.query_id)] = value.value
+    n_targets = np.array([len(row) for row in targets])
+    reachable = np.minimum(n_targets, k)
+    found["map"] *= n_targets / reachable
+    found["recall_capped"] = found["precision"] * k / reachable
+    assert set(found) == set(METRICS)
+    return found
+
+
+@pytest.mark.parametrize("most_targets", [1, 10, 40])
+@pytest.mark.parametrize("k", [1, 5, 10])
+def test_every_metric_agrees_with_trec_eval(k: int, most_targets: int) -> None:
+    rng = np.random.default_rng(k)
+    n_queries, n_items = 300, 50
+    scores = rng.permuted(np.tile(np.arange(n_items), (n_queries, 1)), axis=1).astype(np.float32)
+    sizes = rng.integers(1, most_targets + 1, n_queries)
+    targets = [rng.choice(n_items, size, replace=False) for size in sizes]
     top = np.argsort(-scores, axis=1).astype(np.int32)
+    expected = trec_eval(top, targets, k)
+    full = metrics_of(scores, targets, (k,))
     listed = evaluate_lists(top, ItemSets.from_rows(targets), [k])
-    values = {
-        (m.measure, int(m.query_id)): m.value
-        for m in ir_measures.iter_calc(list(oracle.values()), qrels, run)
-    }
-    for name, measure in oracle.items():
-        expected = [values[measure, q] for q in range(n_queries)]
-        np.testing.assert_allclose(full[f"{name}@{k}"], expected, atol=1e-12, err_msg=name)
-        np.testing.assert_allclose(listed[f"{name}@{k}"], expected, atol=1e-12, err_msg=name)
+    for name in METRICS:
+        for ours in (full, listed):
+            np.testing.assert_allclose(
+                ours[f"{name}@{k}"], expected[name], atol=1e-12, err_msg=name
+            )
+
+
+def test_lists_that_end_early_agree_with_trec_eval() -> None:
+    rng = np.random.default_rng(7)
+    lists = np.argsort(rng.random((300, 30)), axis=1)[:, :10].astype(np.int32)
+    ends = rng.integers(1, 11, 300)
+    lists[np.arange(10) >= ends[:, None]] = -1
+    targets = [rng.choice(30, rng.integers(1, 20), replace=False) for _ in range(300)]
+    listed = evaluate_lists(lists, ItemSets.from_rows(targets), [10])
+    for name, expected in trec_eval(lists, targets, 10).items():
+        np.testing.assert_allclose(listed[f"{name}@10"], expected, atol=1e-12, err_msg=name)
+
+
+def test_ties_are_worth_the_mean_of_trec_eval_over_orders() -> None:
+    """It breaks ties by the name of the item; over random names that is our expectation."""
+    rng = np.random.default_rng(0)
+    scores = np.array([3, 2, 2, 2, 2, 1, 1, 1, 0], np.float32)
+    targets, n_orders, k = [1, 5, 6], 4000, 6
+    jitter = scores + rng.random((n_orders, len(scores))) / 2
+    drawn = trec_eval(np.argsort(-jitter, axis=1).astype(np.int32), [targets] * n_orders, k)
+    ours = metrics_of([scores], [targets], (k,))
+    for name, values in drawn.items():
+        reach = 4 * values.std() / math.sqrt(n_orders) + 1e-12
+        assert ours[f"{name}@{k}"][0] == pytest.approx(values.mean(), abs=reach), name
 
 
 @pytest.mark.parametrize("target", [0, 57, 99])

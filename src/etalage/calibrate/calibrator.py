@@ -16,8 +16,8 @@ from etalage.errors import BundleError, DataError
 Floats = NDArray[np.float64]
 
 
-SURE = 36.0
-"""Logit beyond which a float64 probability would be 1."""
+LEAST, MOST = -700.0, 36.0
+"""Logits beyond which a float64 probability would be 0 or 1."""
 
 
 class Calibrator(ABC):
@@ -47,7 +47,7 @@ class Calibrator(ABC):
 
     def probability(self, logits: ArrayLike) -> Floats:
         """Probabilities, float64 (n,), never exactly 0 or 1."""
-        return sigmoid(np.clip(self.logit(logits), -SURE, SURE))
+        return sigmoid(np.clip(self.logit(logits), LEAST, MOST))
 
 
 def sigmoid(logits: ArrayLike) -> Floats:
@@ -88,10 +88,11 @@ def checked_rows(
     if weights is None:
         return values, labels, np.ones(len(values))
     scales = np.asarray(weights, dtype=np.float64).ravel()
-    if len(scales) != len(values) or not (scales >= 0).all() or not scales.sum() > 0:
+    right = np.isfinite(scales) & (scales >= 0)
+    if len(scales) != len(values) or not right.all() or not scales.any():
         raise DataError(
-            f"weights must be {len(values):,} numbers, none negative or NaN, not all 0; got "
-            f"{len(scales):,}"
+            f"weights must be {len(values):,} finite numbers, none negative, not all 0; got "
+            f"{len(scales):,}, of which {int((~right).sum()):,} are negative, NaN or infinite"
         )
     return values, labels, scales
 

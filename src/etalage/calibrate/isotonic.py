@@ -2,7 +2,9 @@
 
 After SIR (Deng et al., 2020): equal-mass bins of logits, their click rates shrunk towards the
 overall rate, pooled where they fall (PAVA), and joined by straight lines in logit space. Centres
-of blocks are distinct and their rates rise, so no two logits are ever tied.
+of blocks are distinct and their rates rise, so no two logits are ever tied. SIR ends its curve in
+(0, 0) and (1, 1); here it goes on beyond the end blocks with the slope of Platt's line, as those
+blocks may hold much of the data and say nothing of its trend within them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from etalage.calibrate.calibrator import (
     checked_rows,
     log_odds,
 )
+from etalage.calibrate.platt import LEAST_SLOPE, logistic
 from etalage.errors import NotFittedError
 
 ROWS_OF_BIN = 200
@@ -26,16 +29,19 @@ ROWS_OF_BIN = 200
 MOST_BINS = 200
 PRIOR = 1.0
 """Rows of the overall rate that are added to each bin, so that no rate is 0 or 1."""
+LEAST_STEP = 1e-9
+"""Points of the curve that are nearer than this, in logits, are one."""
 
 
 class SmoothIsotonic(Calibrator):
-    """As many numbers as the data bears; outside its range the curve goes on with slope 1."""
+    """As many numbers as the data bears: the right choice for much data and a bent distortion."""
 
     kind: ClassVar[str] = "isotonic"
 
     def __init__(self) -> None:
         self.centres = np.zeros(0)
         self.values = np.zeros(0)
+        self.slope = 1.0
 
     def fit(self, logits: ArrayLike, clicks: ArrayLike, weights: ArrayLike | None = None) -> Self:
         x, labels, scales = checked_rows(logits, clicks, weights)
@@ -50,8 +56,13 @@ class SmoothIsotonic(Calibrator):
         block = pool_adjacent_violators(rates, mass)
         firsts = np.flatnonzero(np.diff(block, prepend=-1))
         total = np.add.reduceat(mass, firsts)
-        self.centres = np.add.reduceat(mass * centres, firsts) / total
-        self.values = log_odds(np.add.reduceat(mass * rates, firsts) / total)
+        points = np.add.reduceat(mass * centres, firsts) / total
+        values = log_odds(np.add.reduceat(mass * rates, firsts) / total)
+        rises = (np.diff(points, prepend=-np.inf) > LEAST_STEP) & (
+            np.diff(values, prepend=-np.inf) > LEAST_STEP
+        )
+        self.centres, self.values = points[rises], values[rises]
+        self.slope = max(logistic(centres, rates, mass)[0], LEAST_SLOPE)
         return self
 
     def logit(self, logits: ArrayLike) -> Floats:
@@ -60,13 +71,14 @@ class SmoothIsotonic(Calibrator):
         x = checked_logits(logits)
         below = np.minimum(x - self.centres[0], 0)
         above = np.maximum(x - self.centres[-1], 0)
-        return np.interp(x, self.centres, self.values) + below + above
+        return np.interp(x, self.centres, self.values) + self.slope * (below + above)
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
             "centres": self.centres.tolist(),
             "values": self.values.tolist(),
+            "slope": self.slope,
         }
 
     @classmethod
@@ -74,9 +86,12 @@ class SmoothIsotonic(Calibrator):
         curve = cls()
         curve.centres = np.array(facts["centres"], dtype=np.float64)
         curve.values = np.array(facts["values"], dtype=np.float64)
-        rises = (np.diff(curve.centres) > 0).all() and (np.diff(curve.values) > 0).all()
-        if curve.centres.shape != curve.values.shape or not len(curve.centres) or not rises:
-            raise ValueError("the points of the curve do not rise")
+        curve.slope = float(facts["slope"])
+        points = np.stack([curve.centres, curve.values])  # (2, blocks)
+        if points.ndim != 2 or not points.size or not np.isfinite(points).all():
+            raise ValueError("the curve has no points, or some are not finite")
+        if not (np.diff(points) > 0).all() or not 0 < curve.slope < np.inf:
+            raise ValueError("the curve does not rise everywhere")
         return curve
 
 

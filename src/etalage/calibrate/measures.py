@@ -4,13 +4,15 @@ Letters: n rows, K bins; bin k has n_k rows, S_y(k) clicks and S_p(k) expected c
 
 - `log_loss`: mean of -log of the probability of what happened, p cut to [1e-7, 1 - 1e-7].
 - `brier`: mean (p - y)^2.
-- `pcoc`: S_p / S_y over all rows, predicted over observed clicks; 1 is right, infinity where
-  nothing was clicked.
+- `pcoc`: S_p / S_y over all rows, predicted over observed clicks; 1 is right.
 - `ece`: (1/n) Σ_k |S_y(k) - S_p(k)| over equal-mass bins of p; equal p are never parted.
 - `ece_floor`: what `ece` would be by chance if every p were right, √(2/π)/n Σ_k √V_k with
   V_k = Σ p (1 - p) in bin k. An `ece` near its floor cannot be improved on these rows.
-- `slope`, `intercept`: logistic regression of the clicks on the logit of p: 1 and 0 when right,
-  a slope below 1 when extremes are overdone.
+- `slope`, `intercept`: logistic regression of the clicks on the logit of p (Cox, 1958): 1 and 0
+  when right, a slope below 1 when extremes are overdone, below 0 when the order is wrong.
+
+What does not apply is absent: `pcoc` where nothing was clicked, `slope` and `intercept` where all
+rows were clicked or none was.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etalage.calibrate.calibrator import Floats, checked_clicks, log_odds
-from etalage.calibrate.platt import Platt
+from etalage.calibrate.platt import logistic
 from etalage.errors import DataError
 
 TINY = 1e-7
@@ -40,22 +42,23 @@ class Bin:
 
 
 def measures(probabilities: ArrayLike, clicks: ArrayLike, n_bins: int = 20) -> dict[str, float]:
-    """All measures of this module, by name."""
+    """All measures of this module that apply to these rows, by name."""
     p, y = _checked(probabilities, clicks)
     cut = np.clip(p, TINY, 1 - TINY)
     starts, order = _bins(p, n_bins)
     gap = np.add.reduceat((p - y)[order], starts)
     noise = np.sqrt(np.add.reduceat((p * (1 - p))[order], starts))
-    recalibration = Platt().fit(log_odds(cut), y)
-    return {
+    found = {
         "log_loss": log_loss(p, y),
         "brier": float(np.mean((p - y) ** 2)),
-        "pcoc": float(p.sum() / y.sum()) if y.any() else float("inf"),
         "ece": float(np.abs(gap).sum() / len(p)),
         "ece_floor": float(np.sqrt(2 / np.pi) * noise.sum() / len(p)),
-        "slope": float(recalibration.slope or 0.0),
-        "intercept": recalibration.intercept,
     }
+    if y.any():
+        found["pcoc"] = float(p.sum() / y.sum())
+    if 0 < y.sum() < len(y):
+        found["slope"], found["intercept"] = logistic(log_odds(cut), y, np.ones(len(y)))
+    return found
 
 
 def log_loss(probabilities: ArrayLike, clicks: ArrayLike) -> float:
@@ -66,7 +69,7 @@ def log_loss(probabilities: ArrayLike, clicks: ArrayLike) -> float:
 
 
 def reliability(probabilities: ArrayLike, clicks: ArrayLike, n_bins: int = 15) -> list[Bin]:
-    """Equal-mass bins of probabilities, in rising order."""
+    """Equal-mass bins of probabilities, in rising order; fewer than asked where many are equal."""
     p, y = _checked(probabilities, clicks)
     starts, order = _bins(p, n_bins)
     counts = np.diff(starts, append=len(p))

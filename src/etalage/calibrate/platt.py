@@ -1,6 +1,6 @@
 """Is the ranker only too sure, or too shy? Platt scaling (1999) on logits.
 
-p = sigmoid(slope l + intercept), slope >= 0, by maximum likelihood with Platt's targets, which
+p = sigmoid(slope l + intercept), slope > 0, by maximum likelihood with Platt's targets, which
 stand for one more click and one more miss and keep separable data finite.
 """
 
@@ -11,10 +11,19 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits, checked_rows, sigmoid
+from etalage.calibrate.calibrator import (
+    Calibrator,
+    Floats,
+    checked_logits,
+    checked_rows,
+    log_odds,
+    sigmoid,
+)
 from etalage.errors import NotFittedError
 
 MOST_ROUNDS = 100
+LEAST_SLOPE = 1e-3
+"""Per standard deviation of the logits: where clicks ask for none or less, order still shows."""
 
 
 class Platt(Calibrator):
@@ -34,16 +43,13 @@ class Platt(Calibrator):
         n_clicks = float(scales @ labels)
         n_misses = float(scales.sum()) - n_clicks
         targets = np.where(labels == 1, (n_clicks + 1) / (n_clicks + 2), 1 / (n_misses + 2))
-        # standardised, so that Newton's matrix is well behaved whatever the scale of the logits
+        slope, intercept = logistic(values, targets, scales)
         middle = float(np.average(values, weights=scales))
-        spread = float(np.sqrt(np.average((values - middle) ** 2, weights=scales))) or 1.0
-        x = np.column_stack([(values - middle) / spread, np.ones(len(values))])
-        slope, intercept = _logistic(x, targets, scales)
-        if slope < 0:  # higher logits must not mean less
-            rate = float(np.average(targets, weights=scales))
-            slope, intercept = 0.0, float(np.log(rate / (1 - rate)))
-        self.slope = slope / spread
-        self.intercept = intercept - self.slope * middle
+        least = LEAST_SLOPE / _deviation(values, scales, middle)
+        if slope < least:
+            rate = np.average(targets, weights=scales)
+            slope, intercept = least, float(log_odds(rate)) - least * middle
+        self.slope, self.intercept = slope, intercept
         return self
 
     def logit(self, logits: ArrayLike) -> Floats:
@@ -60,11 +66,21 @@ class Platt(Calibrator):
     def from_dict(cls, facts: dict[str, Any]) -> Self:
         platt = cls()
         platt.slope, platt.intercept = float(facts["slope"]), float(facts["intercept"])
+        if not (0 < platt.slope < np.inf and np.isfinite(platt.intercept)):
+            raise ValueError("the slope must be above 0, and both numbers finite")
         return platt
 
 
-def _logistic(x: Floats, targets: Floats, scales: Floats) -> tuple[float, float]:
-    """Newton's method with halved steps for logistic regression on soft targets."""
+def logistic(values: Floats, targets: Floats, scales: Floats) -> tuple[float, float]:
+    """Slope and intercept of logistic regression of targets in [0, 1], (n,), weighted by scales.
+
+    Newton's method with halved steps; where values part the targets entirely, and no largest
+    slope exists, it stops at a large one.
+    """
+    # standardised, so that Newton's matrix is well behaved whatever the scale of the values
+    middle = float(np.average(values, weights=scales))
+    spread = _deviation(values, scales, middle)
+    x = np.column_stack([(values - middle) / spread, np.ones(len(values))])  # (n, 2)
     beta = np.zeros(2)
     cost = _cost(x @ beta, targets, scales)
     for _ in range(MOST_ROUNDS):
@@ -79,7 +95,14 @@ def _logistic(x: Floats, targets: Floats, scales: Floats) -> tuple[float, float]
         if cost - new < 1e-12 * scales.sum():
             break
         cost = new
-    return float(beta[0]), float(beta[1])
+    return float(beta[0] / spread), float(beta[1] - beta[0] / spread * middle)
+
+
+def _deviation(values: Floats, scales: Floats, middle: float) -> float:
+    """Standard deviation of the values, 1 where all are alike."""
+    if not np.ptp(values):  # told apart from a deviation that is only rounding
+        return 1.0
+    return float(np.sqrt(np.average((values - middle) ** 2, weights=scales))) or 1.0
 
 
 def _cost(values: Floats, targets: Floats, scales: Floats) -> float:

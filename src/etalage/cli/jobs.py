@@ -110,6 +110,8 @@ def _run(recipe: Any, folder: Path) -> None:
     from etalage.pipeline.run import run
 
     record = run(recipe, folder, typer.echo, progress=sys.stderr.isatty())
+    if record is None:  # not the first process of torchrun
+        return
     write_report(record, folder / "report.html")
     Console(width=None if sys.stdout.isatty() else 100).print(models_table(record))
     for note in record.notes:

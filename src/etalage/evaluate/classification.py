@@ -6,7 +6,9 @@ Letters: n rows, G groups.
 - `gauc`: AUC within each group (a person), averaged by rows; groups with only clicks or only
   misses say nothing and are left out.
 - `rig`: relative information gain, 1 - log-loss / entropy of the overall rate; 0 for a model that
-  always says that rate, 1 for one that always knows.
+  always says that rate, 1 for one that always knows. The normalised entropy (NE) is 1 - `rig`.
+
+Log-loss itself stands with the measures of probabilities, in `etalage.calibrate.measures`.
 """
 
 from __future__ import annotations
@@ -51,12 +53,12 @@ def gauc(scores: ArrayLike, clicks: ArrayLike, groups: ArrayLike) -> tuple[float
 
 def rig(probabilities: ArrayLike, clicks: ArrayLike) -> float:
     """Relative information gain over the overall rate; NaN where all rows are alike."""
-    y = np.asarray(clicks, dtype=np.float64)
-    rate = float(y.mean())
+    loss = log_loss(probabilities, clicks)
+    rate = float(np.asarray(clicks, dtype=np.float64).mean())
     if rate in (0.0, 1.0):
         return float("nan")
     entropy = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
-    return float(1 - log_loss(probabilities, clicks) / entropy)
+    return float(1 - loss / entropy)
 
 
 def mid_ranks(x: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from etalage.errors import DataError
+
 WARM_UP = 10
 
 
@@ -20,8 +22,13 @@ def latency_ms(
     Returns:
         'p50', 'p90', 'p99' of the wall clock in milliseconds, and 'cpu', the mean CPU time of a
         request in milliseconds over all threads of the process. Wall times on a busy machine say
-        little; CPU time says more.
+        little; CPU time says more. Requests are taken in the order given.
+
+    Raises:
+        DataError: where there is no request.
     """
+    if not requests:
+        raise DataError("there are no requests to time; expected at least one")
     for request in requests[:WARM_UP]:
         answer(request)
     walls = []

@@ -38,6 +38,7 @@ from etalage.recipe.recipe import Recipe
 from etalage.seeds import generator
 from etalage.serve.runtime.engine import Engine
 from etalage.train.context import FitReport, TrainContext
+from etalage.train.team import Team
 
 BASELINES = {"popularity", "item_knn", "markov", "item_knn_markov"}
 N_JUDGED = 2000
@@ -77,10 +78,11 @@ class Job:
         )
 
 
-def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> RunRecord:
+def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> RunRecord | None:
     """Runs a recipe; leaves `record.json`, `recipe.yaml`, `bundle/` and checkpoints in a folder.
 
-    A run that was interrupted goes on from its checkpoints when the recipe is the same.
+    A run that was interrupted goes on from its checkpoints when the recipe is the same. Under
+    `torchrun` the processes train together; the first does the rest, and the others get None.
 
     Args:
         recipe: everything there is to decide.
@@ -96,7 +98,12 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
     if recipe.retriever not in models:
         hint = did_you_mean(recipe.retriever, models)
         raise RecipeError(f"retriever: {recipe.retriever!r} is not among the models{hint}")
-    _open_folder(recipe, folder)
+    team = Team()
+    if team.is_first:
+        _open_folder(recipe, folder)
+    else:
+        say, progress = _silent, False
+    team.wait()
     job, stages = Job(recipe, folder, progress), Stages(say)
     with stages.stage("data") as summary:
         shop = open_shop(recipe)
@@ -118,6 +125,8 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
 
         fit = ranker.fit(clicks.train.table(features), job.context("ranker", monitor))
         summary.append(f"{ranker.config.kind}, {len(clicks.train):,} impressions")
+    if not team.is_first:
+        return None
     with stages.stage("calibrate") as summary:
         rng = generator(recipe.seed, "calibrator")
         logits = ranker.score(clicks.calibrate.table(features))
@@ -149,6 +158,10 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
     with whole_file(folder / "record.json") as draft:
         draft.write_text(record.model_dump_json(indent=1), encoding="utf-8")
     return record
+
+
+def _silent(text: str) -> None:
+    """Says nothing."""
 
 
 def _open_folder(recipe: Recipe, folder: Path) -> None:

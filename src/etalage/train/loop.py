@@ -20,6 +20,7 @@ from etalage.seeds import generator, torch_seed
 from etalage.train.checkpoint import Progress, read, write
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
+from etalage.train.team import Team
 
 
 def train(
@@ -35,7 +36,8 @@ def train(
     """Runs epochs of `batches(rng)`, one optimiser step on `loss(batch)` each.
 
     Every random draw of an epoch, in numpy or torch, follows from (seed, epoch), so a run that is
-    killed and resumed from `context.folder` ends with the very weights of one that was not. With
+    killed and resumed from `context.folder` ends with the very weights of one that was not. Under
+    `torchrun` the processes share the batches of an epoch and average their gradients. With
     `validate`, the state with the highest `config.monitor` is kept.
 
     Args:
@@ -56,7 +58,8 @@ def train(
         weight_decay=config.weight_decay,
         fused=True,
     )
-    progress, best = Progress(), None
+    progress, best, team = Progress(), None, Team()
+    n_steps = -(-n_steps // team.size)
     path = context.folder / "checkpoint.safetensors" if context.folder else None
     settings = json.dumps([config.to_dict(), context.seed])
     if path is not None:
@@ -64,7 +67,7 @@ def train(
         if context.resume and path.exists():
             best, progress = read(path, network, optimizer, settings)
     threads = torch.get_num_threads()
-    if context.progress:
+    if context.progress and team.is_first:
         batches = _with_bar(batches, n_steps, config)
     with torch.random.fork_rng(devices=[]):
         try:
@@ -73,9 +76,11 @@ def train(
             while progress.epoch < config.epochs and progress.misses < config.patience:
                 if context.max_seconds and progress.seconds > context.max_seconds:
                     break
-                _run_epoch(network, batches, loss, n_steps, config, context, optimizer, progress)
+                _run_epoch(
+                    network, batches, loss, n_steps, config, context, optimizer, progress, team
+                )
                 best = _judge(network, config, progress, best, validate)
-                if path is not None:
+                if path is not None and team.is_first:
                     write(path, network, optimizer, best, progress, settings)
                     _log(path.parent / "log.jsonl", progress.history)
         finally:
@@ -120,19 +125,24 @@ def _run_epoch(
     context: TrainContext,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
+    team: Team,
 ) -> None:
     epoch = progress.epoch
-    torch.manual_seed(torch_seed(context.seed, "epoch", epoch))
+    # one process draws as it always did; others must not drop the same activations
+    place = (team.rank,) if team.rank else ()
+    torch.manual_seed(torch_seed(context.seed, "epoch", epoch, *place))
     network.train()
     started, cpu_started = time.perf_counter(), time.process_time()
     total, steps = 0.0, 0
-    for batch in batches(generator(context.seed, "epoch", epoch)):
+    for batch in team.share(batches(generator(context.seed, "epoch", epoch))):
         rate = config.learning_rate * schedule(epoch * n_steps + steps, n_steps, config)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
-        value = loss(batch)
-        value.backward()
+        value = loss(batch) if batch is not None else torch.zeros(())
+        if batch is not None:
+            value.backward()
+        team.average_gradients(network, has_batch=batch is not None)
         if config.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
         optimizer.step()
