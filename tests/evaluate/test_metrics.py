@@ -40,7 +40,9 @@ def one_order(ranking: tuple[int, ...], targets: set[int], k: int) -> list[float
 
 @given(st.lists(st.integers(0, 2), min_size=2, max_size=6), st.integers(1, 7), st.data())
 @settings(max_examples=150, deadline=None)
-def test_ties_are_worth_the_mean_over_all_their_orders(scores, k, data) -> None:
+def test_ties_are_worth_the_mean_over_all_their_orders(
+    scores: list[int], k: int, data: st.DataObject
+) -> None:
     n = len(scores)
     targets = data.draw(st.sets(st.integers(0, n - 1), min_size=1, max_size=n))
     orders = [
@@ -55,7 +57,7 @@ def test_ties_are_worth_the_mean_over_all_their_orders(scores, k, data) -> None:
 
 @given(st.data())
 @settings(max_examples=100, deadline=None)
-def test_lists_follow_the_definitions(data) -> None:
+def test_lists_follow_the_definitions(data: st.DataObject) -> None:
     k = data.draw(st.integers(1, 6))
     items = st.lists(st.integers(0, 9), min_size=k, max_size=k, unique=True)
     lists = data.draw(st.lists(items, min_size=1, max_size=6))
