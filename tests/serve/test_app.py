@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from tests.serve.conftest import Exported
+from tests.conftest import Exported
 
 from etalage.pipeline.export import Served, export_bundle
 from etalage.serve.runtime.app import create_app

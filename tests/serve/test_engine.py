@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.serve.conftest import Exported
+from tests.conftest import Exported
 
 from etalage.data.ragged import Histories, ItemSets
 from etalage.errors import BundleError

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 from tests.browser import chromium, faults
-from tests.serve.conftest import Exported
+from tests.conftest import Exported
 
 from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.catalogue import Catalogue

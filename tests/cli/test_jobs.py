@@ -1,0 +1,66 @@
+"""Commands of the main job: what they print, what they leave, and how they fail."""
+
+from pathlib import Path
+
+import pytest
+from tests.conftest import Exported
+from typer.testing import CliRunner
+
+from etalage.cli.main import app
+from etalage.tokenize.semantic_ids import SemanticIds
+
+SMALL = ["--set", "data.simulated.users=60", "--set", "data.simulated.items=40"]
+
+
+def run(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(w) for w in words])
+    return done.exit_code, done.output
+
+
+def test_tokenize_shows_health_and_writes_ids(tmp_path: Path) -> None:
+    code, text = run("tokenize", *SMALL, "--set", "tokens.n_codes=4", "--out", tmp_path / "ids.npz")
+    assert code == 0, text
+    assert "collision rate" in text
+    assert len(SemanticIds.load(tmp_path / "ids.npz")) == 40
+
+
+def test_export_copies_a_checked_bundle(exported: Exported, tmp_path: Path) -> None:
+    code, text = run("export", exported.folder.parent, tmp_path / "live")
+    assert code == 0, text
+    assert "simulated shop, model" in text
+    (tmp_path / "live" / "items.json").write_text("{}")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "live").rename(tmp_path / "run" / "bundle")
+    code, text = run("export", tmp_path / "run", tmp_path / "again")
+    assert code == 1
+    assert "items.json" in text
+    assert not (tmp_path / "again").exists()
+
+
+def test_doctor_finds_parts_and_problems(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "a,b,1700000000\n" * 3)
+    code, text = run("doctor", tmp_path / "log.csv")
+    assert code == 0
+    assert "torch 2" in text
+    assert "duplicate" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "nowhere.yaml"], "there is no recipe nowhere.yaml"),
+        (["demo", "--data", "nowhere.csv"], "nowhere.csv"),
+        (["demo", "--set", "sed=1"], "did you mean 'seed'"),
+        (["report", "nowhere"], "etalage demo"),
+        (["serve", "nowhere"], "no bundle in nowhere"),
+        (["export", "nowhere", "there"], "no bundle in nowhere"),
+    ],
+)
+def test_a_mistake_ends_in_a_message(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, text = run(*words)
+    assert code == 1
+    assert message in text.replace("\n", " ")
+    assert "Traceback" not in text
