@@ -106,8 +106,9 @@ def test_the_exported_network_says_what_torch_says(
     for n in (1, 7):
         rows = table.take(slice(0, n))
         feed = {"categories": rows.categories.astype(np.int64), "numbers": rows.numbers}
-        if rows.history is not None:
-            feed["history"] = rows.history.astype(np.int64)
+        if rows.history is not None:  # one person, many candidates
+            rows.history[:] = rows.history[0]
+            feed["history"] = rows.history[:1].astype(np.int64)
         (logits,) = network.run(["logit"], feed)
         np.testing.assert_allclose(logits, model.score(rows), atol=1e-5)
 

@@ -108,6 +108,25 @@ def test_a_broken_encoder_still_fills_the_window(
     assert not {1, 2} & set(answer.items.tolist())
 
 
+def test_a_broken_ranker_leaves_the_retrievers_order(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(exported.folder)
+
+    def broken(*asked: object) -> np.ndarray:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(engine, "logits", broken)
+    history = [1, 2]
+    answer = engine.recommend(np.array(history, np.int32), 5)
+    assert answer.degraded == "ranking failed: out of order"
+    assert answer.probabilities is None
+    top = exported.served.retriever.recommend(
+        Histories.from_rows([history]), 5, exclude=ItemSets.from_rows([history])
+    )
+    assert answer.items.tolist() == top.items[0].tolist()
+
+
 def test_reasons_are_the_nearest_of_the_history(engine: Engine) -> None:
     history = np.array([3, 9, 9, 50, 7], np.int32)
     (reasons,) = engine.reasons(history, np.array([9], np.int32))

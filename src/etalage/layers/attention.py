@@ -24,15 +24,21 @@ class CausalBlock(nn.Module):
         self.contract = nn.Linear(4 * width, width)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x float (B, L, D); mask bool (B, 1, L, L), true where a row may look."""
+    def forward(self, x: Tensor, mask: Tensor, *, newest_only: bool = False) -> Tensor:
+        """x float (B, L, D); mask bool (B, 1, L, L), true where a row may look.
+
+        With `newest_only` only the last position is computed, (B, 1, D): all that an answer
+        needs of a last block, at a third of its cost.
+        """
         b, length, width = x.shape
         parts = self.project_in(self.norm_attention(x))  # (B, L, 3D)
         parts = parts.view(b, length, 3, self.n_heads, width // self.n_heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
+        if newest_only:
+            x, query, mask = x[:, -1:], query[:, :, -1:], mask[:, :, -1:]
         rate = self.dropout if self.training else 0.0
         seen = nn.functional.scaled_dot_product_attention(query, key, value, mask, rate)
-        seen = seen.transpose(1, 2).reshape(b, length, width)  # (B, L, D)
+        seen = seen.transpose(1, 2).reshape(b, -1, width)  # (B, L or 1, D)
         x = x + self.drop(self.project_out(seen))
         inner = nn.functional.gelu(self.expand(self.norm_forward(x)))  # (B, L, 4D)
         return x + self.drop(self.contract(inner))

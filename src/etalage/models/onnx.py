@@ -30,14 +30,13 @@ def export_network(
 
     Args:
         network: called with `inputs` in order; gives one tensor.
-        inputs: name -> example with at least 2 rows, so that the first axis is not taken for 1.
+        inputs: name -> example. The first axis is free where it has 2 rows; 1 stays 1.
         output: name of what comes out.
         path: the file.
         free_length: leave the second axis free as well.
     """
-    axes = {0: torch.export.Dim("rows", min=1)}
-    if free_length:
-        axes[1] = torch.export.Dim("length", min=1)
+    rows, length = torch.export.Dim("rows", min=1), torch.export.Dim("length", min=1)
+    free = {0: rows, 1: length} if free_length else {0: rows}
     path.parent.mkdir(parents=True, exist_ok=True)
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -50,7 +49,7 @@ def export_network(
                 tuple(inputs.values()),
                 input_names=list(inputs),
                 output_names=[output],
-                dynamic_shapes=tuple(axes for _ in inputs),
+                dynamic_shapes=tuple(free if len(x) > 1 else {} for x in inputs.values()),
                 dynamo=True,
                 external_data=False,
                 verbose=False,

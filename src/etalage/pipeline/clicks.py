@@ -83,14 +83,14 @@ class Impressions:
             )
             for part in self.parts()
         ]
-        categories, numbers, history = (np.concatenate(b) for b in zip(*blocks, strict=True))
+        categories, numbers, histories = (np.concatenate(b) for b in zip(*blocks, strict=True))
         return FeatureTable(
             features.sizes,
             categories,
             features.numbers,
             numbers,
             clicks=self.clicks,
-            history=history,
+            history=histories[self.visits],
             groups=self.users,
         )
 

@@ -76,6 +76,8 @@ def list_quality(report: RankingReport, seed: int) -> dict[str, Measure]:
 
 def click_quality(scores: NDArray[Any], rows: Impressions) -> dict[str, Measure]:
     """How well scores (R,) tell clicks from misses."""
+    if len(np.unique(rows.clicks)) < 2:
+        return {}
     low, high = auc_interval(scores, rows.clicks)
     within, _ = gauc(scores, rows.clicks, rows.users)
     area = Measure(value=auc(scores, rows.clicks), low=low, high=high)

@@ -81,10 +81,11 @@ class Ranked(Recommender):
         self, histories: Histories, row: NDArray[np.int64], items: NDArray[np.int32]
     ) -> FeatureTable:
         features = self.features
-        codes = np.broadcast_to(features.codes({}), (len(items), len(features.contexts)))
         newest = histories.newest(features.history_length).items
-        categories, numbers, history = features.table(newest, row, items, codes)
-        return FeatureTable(features.sizes, categories, features.numbers, numbers, history=history)
+        categories, numbers, history = features.table(newest, row, items, features.codes({}))
+        return FeatureTable(
+            features.sizes, categories, features.numbers, numbers, history=history[row]
+        )
 
     def save(self, folder: Path) -> None:
         raise NotImplementedError("save the two stages, or export a bundle")

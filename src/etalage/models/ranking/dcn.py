@@ -80,7 +80,10 @@ class DCNNetwork(nn.Module):
         self.out = nn.Linear(n_columns + widths[-1], 1)
 
     def look_up(self, categories: Tensor, history: Tensor | None) -> Tensor:
-        """Vectors of the fields, float (B, (F or F + 1) D); categories int64 (B, F)."""
+        """Vectors of the fields, float (B, (F or F + 1) D).
+
+        categories int64 (B, F); history int64 (B, L), or (1, L) where it is the same for all.
+        """
         # unknown is zero by a mask, not by its row: a row would drift with every step
         fields = self.vectors(categories + self.starts) * (categories > 0)[..., None]  # (B, F, D)
         flat = fields.flatten(1)
@@ -89,7 +92,7 @@ class DCNNetwork(nn.Module):
         known = (history >= 0)[..., None]  # (B, L, 1)
         past = self.vectors((history + 1).clamp(min=0)) * known  # (B, L, D)
         mean = past.sum(1) / known.sum(1).clamp(min=1)
-        return torch.cat([flat, mean], 1)
+        return torch.cat([flat, mean.expand(flat.shape[0], -1)], 1)
 
     def read(self, vectors: Tensor, numbers: Tensor) -> Tensor:
         """Logits, float (B,), from vectors (B, F D) and numbers (B, M)."""
@@ -157,14 +160,14 @@ class DCN(Ranker):
 
     def export(self, folder: Path) -> None:
         """Writes `ranker.onnx`: categories int64 (B, F), numbers float32 (B, M), and, where the
-        table had one, history int64 (B, L) -> logit float32 (B,)."""
+        table had one, history int64 (1, L), that of one person -> logit float32 (B,)."""
         self._check_fitted()
         inputs: dict[str, Tensor] = {
             "categories": torch.ones(2, len(self.sizes), dtype=torch.int64),
             "numbers": torch.zeros(2, self.n_numbers),
         }
         if self.history_length:
-            inputs["history"] = torch.zeros(2, self.history_length, dtype=torch.int64)
+            inputs["history"] = torch.zeros(1, self.history_length, dtype=torch.int64)
         export_network(self.network, inputs, "logit", folder / "ranker.onnx")
 
     def save(self, folder: Path) -> None:

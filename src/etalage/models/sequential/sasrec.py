@@ -79,17 +79,18 @@ class SASRecNetwork(nn.Module):
         for table in (self.items, self.places):
             nn.init.normal_(table.weight, std=0.02)
 
-    def forward(self, history: Tensor) -> Tensor:
-        """history int64 (B, L), left-padded with -1 -> states float (B, L, D)."""
+    def forward(self, history: Tensor, *, newest_only: bool = False) -> Tensor:
+        """history int64 (B, L), left-padded with -1 -> states float (B, L or 1, D)."""
         known = history >= 0
         # counted from the first known item, so that a longer padding changes nothing
         place = (known.cumsum(1) - 1).clamp(min=0)
         x = self.items(history.clamp(min=0)) + self.places(place)  # (B, L, D)
         x = self.drop(x * known[..., None])
         mask = causal_mask(known)
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             x = block(x, mask)
-        return self.norm(x)
+        return self.norm(last(x, mask, newest_only=newest_only))
 
 
 class _Newest(nn.Module):
@@ -100,8 +101,8 @@ class _Newest(nn.Module):
         self.network = network
 
     def forward(self, history: Tensor) -> Tensor:
-        states: Tensor = self.network(history)
-        return states[:, -1]
+        states: Tensor = self.network(history, newest_only=True)
+        return states[:, 0]
 
 
 class SASRec(Recommender):
@@ -154,7 +155,7 @@ class SASRec(Recommender):
         self.check_fitted()
         history = newest_tensor(histories, self.config.max_length)
         with torch.inference_mode():
-            return self.network(history)[:, -1].float().numpy()
+            return self.network(history, newest_only=True)[:, 0].float().numpy()
 
     def item_vectors(self) -> NDArray[np.float32]:
         """Vectors of all items, float32 (N, D)."""

@@ -112,7 +112,7 @@ def describe(engine: Engine, question: Asked, answer: Answer) -> dict[str, Any]:
             None if answer.probabilities is None else float(answer.probabilities[place])
         )
         card["why"] = [
-            {"id": catalogue.ids.ids[i], "title": catalogue.titles[i], "similarity": round(s, 4)}
+            {"id": catalogue.ids.ids[i], "title": catalogue.titles[i], "similarity": s}
             for i, s in reasons[place]
         ]
         cards.append(card)

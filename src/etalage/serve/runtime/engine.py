@@ -106,13 +106,16 @@ class Engine:
         clock.lap("retrieve")
         probabilities = None
         if self.ranker is not None and len(items):
-            logits = self.logits(history, items if self.ranker_orders else items[:k], context)
-            clock.lap("rank")
-            if self.ranker_orders and len(history):
-                order = np.argsort(-logits, kind="stable")[:k]
-                items, scores, logits = items[order], logits[order], logits[order]
-            probabilities = self.probability(logits[:k])
-            clock.lap("calibrate")
+            try:
+                logits = self.logits(history, items if self.ranker_orders else items[:k], context)
+                clock.lap("rank")
+                if self.ranker_orders and len(history):
+                    order = np.argsort(-logits, kind="stable")[:k]
+                    items, scores, logits = items[order], logits[order], logits[order]
+                probabilities = self.probability(logits[:k])
+                clock.lap("calibrate")
+            except Exception as error:  # the retriever's order will do
+                degraded = degraded or f"ranking failed: {error}"
         return Answer(items[:k], scores[:k], probabilities, clock.laps, degraded)
 
     def logits(
@@ -212,6 +215,5 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     """A network on one thread: requests are many, and each is small."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,12 @@ class RankingFeatures:
         names = ("popularity", "history_length", "category_share")
         return names if self.content is None else (*names, "likeness", "likeness_to_last")
 
+    @cached_property
+    def fame(self) -> NDArray[np.float32]:
+        """Popularity of each item on a scale from 0 to 1, log(1 + n) / log(1 + most), (N,)."""
+        most = np.log1p(self.popularity.max(initial=1))
+        return (np.log1p(self.popularity) / most).astype(np.float32)
+
     def codes(self, context: Mapping[str, Any]) -> NDArray[np.int32]:
         """Codes of one request's context, int32 (fields of context,)."""
         given = {**self.defaults, **{k: str(v) for k, v in context.items()}}
@@ -84,8 +91,7 @@ class RankingFeatures:
         if len(kept):
             newest[0, -len(kept) :] = kept
         visits = np.zeros(len(candidates), dtype=np.int64)
-        codes = np.broadcast_to(self.codes(context), (len(candidates), len(self.contexts)))
-        categories, numbers, histories = self.table(newest, visits, candidates, codes)
+        categories, numbers, histories = self.table(newest, visits, candidates, self.codes(context))
         return {
             "categories": categories.astype(np.int64),
             "numbers": numbers,
@@ -99,48 +105,41 @@ class RankingFeatures:
         candidates: NDArray[np.int32],
         codes: NDArray[np.int32],
     ) -> Rows:
-        """Columns of many rows: categories (R, F), numbers (R, M) and histories (R, L).
+        """Columns of many rows: categories (R, F), numbers (R, M), and histories (V, L).
 
         Args:
             histories: newest items of each visit, int32 (V, L), left-padded with -1.
             visits: visit of each row, int64 (R,).
             candidates: item of each row, int32 (R,).
-            codes: codes of the context of each row, int32 (R, fields of context).
+            codes: codes of the context, int32 (R, fields of context), or one row for all.
         """
         known = histories >= 0  # (V, L)
         lengths = known.sum(1)
         last = histories[:, -1]
-        seen_categories = np.where(known, self.category_of[histories], -1)  # (V, L)
         own = self.category_of[candidates]  # (R,)
-        popularity = self.popularity[candidates]
-        categories = np.column_stack(
-            [
-                np.where(popularity > 0, candidates + 1, 0),
-                own,
-                np.where(last >= 0, self.category_of[last], 0)[visits],
-                codes,
-            ]
-        ).astype(np.int32)
-        shares = np.zeros((len(histories), self.n_categories + 1), dtype=np.float32)
-        place = np.broadcast_to(np.arange(len(histories))[:, None], histories.shape)
-        np.add.at(shares, (place[known], seen_categories[known]), 1)
-        shares /= np.maximum(lengths, 1)[:, None]
+        fame = self.fame[candidates]
+        categories = np.empty((len(candidates), len(self.sizes)), dtype=np.int32)
+        categories[:, 0] = np.where(fame > 0, candidates + 1, 0)
+        categories[:, 1] = own
+        categories[:, 2] = np.where(last >= 0, self.category_of[last], 0)[visits]
+        categories[:, 3:] = codes
+        n_codes = self.n_categories + 1
+        cells = np.arange(len(histories))[:, None] * n_codes + self.category_of[histories]
+        counts = np.bincount(cells[known], minlength=len(histories) * n_codes)
+        shares = counts.reshape(-1, n_codes) / np.maximum(lengths, 1)[:, None]
         shares[:, 0] = 0  # that neither has a category makes them no more alike
-        most = np.log1p(self.popularity.max(initial=1))
-        columns = [
-            np.log1p(popularity) / most,
-            (np.log1p(lengths) / np.log1p(self.history_length))[visits],
-            shares[visits, own],
-        ]
+        numbers = np.empty((len(candidates), len(self.numbers)), dtype=np.float32)
+        numbers[:, 0] = fame
+        numbers[:, 1] = (np.log1p(lengths) / np.log1p(self.history_length))[visits]
+        numbers[:, 2] = shares[visits, own]
         if self.content is not None:
             vectors = self.content[histories] * known[..., None]  # (V, L, D)
             profile = vectors.sum(1) / np.maximum(lengths, 1)[:, None]  # (V, D)
             theirs = self.content[candidates]  # (R, D)
-            columns.append(np.einsum("rd,rd->r", profile[visits], theirs))
-            columns.append(np.einsum("rd,rd->r", vectors[visits, -1], theirs))
-        numbers = np.column_stack(columns).astype(np.float32)
-        newest = np.where(known & (self.popularity[histories] > 0), histories, -1)
-        return categories, numbers, newest[visits]
+            numbers[:, 3] = np.einsum("rd,rd->r", profile[visits], theirs)
+            numbers[:, 4] = np.einsum("rd,rd->r", vectors[visits, -1], theirs)
+        newest = np.where(known & (self.fame[histories] > 0), histories, -1)
+        return categories, numbers, newest
 
     def save(self, folder: Path) -> None:
         """Writes `features.json` and npy files into a folder, which is made."""
