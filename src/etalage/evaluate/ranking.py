@@ -92,6 +92,9 @@ def evaluate_recommender(
     check_cutoffs(ks)
     asked = len(queries)
     queries = queries.take(np.flatnonzero(queries.targets().sizes))
+    # people with histories of like length together, so that little of a batch is padding
+    order = np.argsort(queries.ends - queries.starts, kind="stable")
+    queries = queries.take(order)
     parts: list[PerQuery] = [_no_queries(ks)]
     exposure = Exposure(queries.n_items, ks, training_popularity)
     n_tied = n_targets = n_cold = n_empty = n_silent = 0
@@ -124,8 +127,9 @@ def evaluate_recommender(
             f"{type(model).__name__} gave NaN for every item of every query; it has diverged "
             "or was fitted on other data"
         )
+    place = np.argsort(order)  # back to the order of the questions
     return RankingReport(
-        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+        {name: np.concatenate([part[name] for part in parts])[place] for name in parts[0]},
         exposure.metrics(),
         n_without_truth=asked - len(queries),
         n_without_items=n_empty,
