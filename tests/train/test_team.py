@@ -44,8 +44,8 @@ def fit(batch_size: int) -> np.ndarray:
 def test_two_processes_step_as_one_with_batches_twice_as_large(tmp_path: Path) -> None:
     # 20 rows in fours are rounds of 8, 8 and 4: the last has a batch for one process only
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--master-port=29517", str(tmp_path / "script.py"), str(tmp_path)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    command += [str(tmp_path / "script.py"), str(tmp_path)]
     done = subprocess.run(
         command, cwd=Path(__file__).parents[2], capture_output=True, text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},

@@ -86,6 +86,7 @@ def train(
         finally:
             torch.set_num_threads(threads)
             network.eval()
+    team.wait()  # no process leaves while another still needs it
     if best is not None:
         network.load_state_dict(best)
     kept = progress.history[progress.best_epoch - 1] if progress.best_epoch else {}

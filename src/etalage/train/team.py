@@ -6,6 +6,7 @@ as one process with batches R times as large.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -23,6 +24,8 @@ class Team:
         self.rank = int(os.environ.get("RANK", "0"))
         if self.size > 1 and not distributed.is_initialized():
             distributed.init_process_group("gloo")
+            # left open, its threads abort the interpreter on its way out
+            atexit.register(distributed.destroy_process_group)
 
     @property
     def is_first(self) -> bool:
