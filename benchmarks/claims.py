@@ -19,7 +19,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 QUICK = {"house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py"]}
-LONG = {"house": ["sasrec_quality.py", "demos.py"]}
+LONG = {"house": ["sasrec_quality.py", "demos.py", "peer_speed.py"]}
 
 
 def holds(value: float, target: str) -> bool:

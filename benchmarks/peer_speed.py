@@ -4,7 +4,7 @@ Same sequences (S3-Rec Beauty), width 64, length 50, batch 128, two blocks of tw
 over the whole catalogue. The peer lives in an environment of its own; see
 `peers/rectools_sasrec.py` for how to make it.
 
-    python benchmarks/peer_speed.py --peer PEER/bin/python
+    python benchmarks/peer_speed.py [--peer PEER/bin/python]
 """
 
 import argparse
@@ -27,6 +27,7 @@ from etalage.train.context import TrainContext
 
 HERE = Path(__file__).parents[1]
 DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "sequences/s3rec/beauty"
+PEER = HERE / "benchmarks/peers/.venv-rectools/bin/python"
 EPOCHS, BATCH = 2, 128
 
 
@@ -54,8 +55,10 @@ def ours(precision: str) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--peer", required=True, help="python of the peer's environment")
+    parser.add_argument("--peer", default=PEER, help="python of the peer's environment")
     options = parser.parse_args()
+    if not Path(options.peer).exists():
+        sys.exit(f"no {options.peer}; peers/rectools_sasrec.py says how to make it")
     if not DATA.exists():
         sys.exit("no sequences/s3rec in the data folder; set ETALAGE_DATA")
     started = time.perf_counter()

@@ -2,8 +2,9 @@
 
 Runs in an environment of its own:
 
-    python -m venv peer && peer/bin/pip install torch==2.13.0 'rectools[torch]==0.19.0'
-    peer/bin/python benchmarks/peers/rectools_sasrec.py SEQUENCES
+    python -m venv benchmarks/peers/.venv-rectools
+    benchmarks/peers/.venv-rectools/bin/pip install torch==2.13.0 'rectools[torch]==0.19.0'
+    benchmarks/peers/.venv-rectools/bin/python benchmarks/peers/rectools_sasrec.py SEQUENCES
 
 Prints one JSON line. Sequences: one user a line, items oldest first; the last two are left out of
 training, as in the leave-one-out split of the other side.

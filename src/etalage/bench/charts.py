@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from math import ceil, floor, log10
 
-from etalage.bench.record import Measure, ReliabilityBin
+from etalage.bench.record import Measure
 
 Point = tuple[str, float, float, str]
 """Name, x, y and role of a model."""
@@ -109,46 +109,6 @@ def curve(rows: Sequence[dict[str, float]], metric: str) -> str:
         f'<text x="{x}" y="{y + 16}" class="tick {side}">best {best[0]:.0f}</text>',
     ]
     return _svg(width, height, f"{metric} by epoch", parts)
-
-
-def reliability(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]) -> str:
-    """Observed against predicted click rates with 95 % bands; right is on the diagonal."""
-    width, height, left, bottom, top = 420, 400, 56, 350, 16
-    rows = [*before, *after]
-    most = max((max(b.predicted, b.high) for b in rows), default=1.0) or 1.0
-    right = width - 16
-
-    def x(p: float) -> float:
-        return round(left + (right - left) * p / most, 1)
-
-    def y(p: float) -> float:
-        return round(bottom - (bottom - top) * p / most, 1)
-
-    parts = [
-        f'<line x1="{left}" y1="{y(v)}" x2="{right}" y2="{y(v)}" class="grid"/>'
-        f'<text x="{left - 8}" y="{y(v) + 4}" class="tick end">{100 * v:g} %</text>'
-        f'<text x="{x(v)}" y="{bottom + 18}" class="tick mid">{100 * v:g} %</text>'
-        for v in _ticks(most)
-    ]
-    parts.append(f'<line x1="{x(0)}" y1="{y(0)}" x2="{x(most)}" y2="{y(most)}" class="even"/>')
-    if after:
-        edge = [f"{x(b.predicted)},{y(b.high)}" for b in after]
-        edge += [f"{x(b.predicted)},{y(b.low)}" for b in reversed(after)]
-        parts.append(f'<polygon points="{" ".join(edge)}" fill="var(--accent)" opacity=".16"/>')
-    for name, colour, bins in (("before", "second", before), ("after", "accent", after)):
-        path = " ".join(f"{x(b.predicted)},{y(b.observed)}" for b in bins)
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="var(--{colour})" stroke-width="2"/>'
-        )
-        parts += [
-            f'<circle cx="{x(b.predicted)}" cy="{y(b.observed)}" r="3.5" fill="var(--{colour})">'
-            f"<title>{name}: {100 * b.predicted:.2f} % predicted, {100 * b.observed:.2f} % "
-            f"observed, {b.count:,} impressions</title></circle>"
-            for b in bins
-        ]
-    parts.append(f'<text x="{right}" y="{bottom + 40}" class="tick end">predicted</text>')
-    parts.append(f'<text x="{left + 8}" y="{top + 6}" class="tick">observed</text>')
-    return _svg(width, height, "Reliability diagram before and after calibration", parts)
 
 
 def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:

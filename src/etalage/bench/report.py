@@ -12,6 +12,7 @@ from markupsafe import Markup
 from etalage.artefact import whole_file
 from etalage.bench import charts
 from etalage.bench.record import Measure, ModelRow, RunRecord
+from etalage.calibrate.picture import picture
 from etalage.errors import BundleError
 
 METRIC = "ndcg@10"
@@ -36,7 +37,7 @@ def load_record(folder: Path) -> RunRecord:
 
 def render(record: RunRecord) -> str:
     """The report as HTML."""
-    picture = str(record.data.get("picture", ""))
+    log_picture = str(record.data.get("picture", ""))
     points = [
         (row.name, row.latency_ms["p50"], row.quality[METRIC].value, row.role)
         for row in record.models
@@ -58,11 +59,11 @@ def render(record: RunRecord) -> str:
                 for name, rows in record.curves.items()
                 if len(rows) > 1
             },
-            reliability=Markup(charts.reliability(calibration.before, calibration.after))
+            reliability=Markup(picture(calibration.before, calibration.after))
             if calibration
             else "",
             # drawn by `data.picture` of numbers and an escaped name
-            log_picture=Markup(picture) if picture.startswith("<svg") else "",
+            log_picture=Markup(log_picture) if log_picture.startswith("<svg") else "",
         )
     )
 
@@ -90,7 +91,7 @@ def headline(record: RunRecord) -> list[str]:
         )
     if record.calibration is not None:
         after = record.calibration.metrics["after"]
-        near = after["ece"] <= 1.5 * after["ece_floor"]
+        near = after["ece"] <= 1.2 * after["ece_floor"]
         said.append(
             f"Probabilities are off by {100 * after['ece']:.2f} points on average"
             + (", no more than chance would have it." if near else
