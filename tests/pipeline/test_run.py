@@ -7,7 +7,7 @@ from tests.conftest import SMALL
 
 from etalage.bench.record import RunRecord
 from etalage.bench.report import load_record
-from etalage.errors import RecipeError
+from etalage.errors import DataError, RecipeError
 from etalage.pipeline.demo import recipe
 from etalage.pipeline.run import run
 from etalage.recipe.recipe import Recipe, load, resolve
@@ -101,6 +101,20 @@ def test_a_mistake_is_found_before_any_work(tmp_path: Path) -> None:
             run(quick(**more), tmp_path / "run", said.append)
     assert said == []
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "message"),
+    [(1, 7, "too small to judge a model on"), (9, 1, "nothing to choose from"),
+     (60, 1, "nothing to choose from")],
+)  # fmt: skip
+def test_a_log_of_one_user_or_one_item_is_told_so(
+    tmp_path: Path, users: int, items: int, message: str
+) -> None:
+    rows = [f"u{i % users},p{i % items},{1_700_000_000 + 60 * i}\n" for i in range(60)]
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(rows))
+    with pytest.raises(DataError, match=message):
+        run(quick(data={"path": str(tmp_path / "log.csv")}), tmp_path / "run", lambda text: None)
 
 
 def test_a_retriever_without_vectors_cannot_be_served(tmp_path: Path) -> None:

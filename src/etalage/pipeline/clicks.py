@@ -138,7 +138,7 @@ def click_log(shop: Shop, features: RankingFeatures, recipe: RankingRecipe, seed
         middle = (cut + test) // 2  # by visits: they come in the order of time
         first = int(np.searchsorted(shown.visits, max(len(shown) - recipe.max_rows, 0)))
         parts = [(min(first, cut), cut), (cut, middle), (middle, test), (test, len(times))]
-        return ClickLog(False, *(shown.of_visits(int(a), int(b)) for a, b in parts))
+        return _checked(ClickLog(False, *(shown.of_visits(int(a), int(b)) for a, b in parts)))
     n = recipe.n_negatives
     log = shop.data.interactions
     seen = gather(log.items, log.offsets[:-1], log.offsets[1:])
@@ -148,7 +148,19 @@ def click_log(shop: Shop, features: RankingFeatures, recipe: RankingRecipe, seed
     order = rng.permutation(len(split.valid))
     half = len(order) // 2
     queries = [train, split.valid.take(order[:half]), split.valid.take(order[half:]), split.test]
-    return ClickLog(True, *(_drawn(q, sampler, n, rng) for q in queries))
+    return _checked(ClickLog(True, *(_drawn(q, sampler, n, rng) for q in queries)))
+
+
+def _checked(log: ClickLog) -> ClickLog:
+    """Raises DataError where a part has nothing to tell apart."""
+    for name in ("train", "stop", "calibrate", "test"):
+        found = np.unique(getattr(log, name).clicks)
+        if len(found) < 2:
+            raise DataError(
+                f"the impressions to {name} with hold {'no rows' if not len(found) else 'one kind'}"
+                "; clicks and misses are needed. Take a longer log"
+            )
+    return log
 
 
 def _contexts(impressions: pl.DataFrame | None, cut_ms: int | None) -> dict[str, list[str]]:

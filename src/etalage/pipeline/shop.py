@@ -14,6 +14,7 @@ from etalage.data.ingest import open_dataset
 from etalage.data.kcore import k_core
 from etalage.data.simulated import SimulatedConfig, Truth, simulate
 from etalage.data.split import Split, global_time, leave_one_out
+from etalage.errors import DataError
 from etalage.models.generative.spelling import item_vectors
 from etalage.recipe.recipe import Recipe, checked
 from etalage.tokenize.health import HealthReport, check_health
@@ -73,6 +74,15 @@ def open_shop(recipe: Recipe) -> Shop:
         split = global_time(log, valid=wanted.split.valid, test=wanted.split.test)
     else:
         split = leave_one_out(log)
+    if data.n_items < 2:
+        raise DataError(f"{data.name} has {data.n_items} item; there is nothing to choose from")
+    if len(split.valid) < 2 or not len(split.test):
+        raise DataError(
+            f"{data.name} is too small to judge a model on: {len(split.valid)} validation and "
+            f"{len(split.test)} test questions, at least 2 and 1 are needed. A question is a person "
+            "with something before it; take a longer log, or larger shares with "
+            "--set data.split.valid=0.2 --set data.split.test=0.2"
+        )
     return Shop(data, split, found, truth)
 
 
