@@ -79,7 +79,7 @@ def open_shop(recipe: Recipe) -> Shop:
     if len(split.valid) < 2 or not len(split.test):
         raise DataError(
             f"{data.name} is too small to judge a model on: {len(split.valid)} validation and "
-            f"{len(split.test)} test questions, at least 2 and 1 are needed. A question is a person "
+            f"{len(split.test)} test questions; at least 2 and 1 are needed. A question is someone "
             "with something before it; take a longer log, or larger shares with "
             "--set data.split.valid=0.2 --set data.split.test=0.2"
         )
