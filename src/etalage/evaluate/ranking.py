@@ -65,7 +65,7 @@ def evaluate_recommender(
     *,
     ks: Sequence[int] = (5, 10, 20),
     exclude_seen: bool = True,
-    batch_size: int = 256,
+    batch_size: int = 128,
     training_popularity: NDArray[np.integer] | None = None,
     progress: bool = False,
 ) -> RankingReport:
