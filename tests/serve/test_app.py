@@ -1,6 +1,9 @@
 """The HTTP interface: answers, mistakes, counts, and a new bundle taken up or refused."""
 
+import asyncio
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.conftest import Exported
 
 from etalage.pipeline.export import Served, export_bundle
 from etalage.serve.runtime.app import create_app
+from etalage.serve.runtime.engine import Engine
+from etalage.serve.runtime.live import Live
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +65,9 @@ def test_someone_new_is_no_mistake(client: TestClient) -> None:
     assert "is new" in body["reason"]
     assert body["degraded"] is False
     assert client.post("/recommend", json={}).json()["reason"] is None
+    body = client.post("/recommend", json={"history": ["nothing"]}).json()
+    assert "no item of the history" in body["reason"]
+    assert body["unknown"] == ["nothing"]
 
 
 def test_context_changes_probabilities_and_oddities_do_not(client: TestClient) -> None:
@@ -132,6 +142,85 @@ def test_items_health_and_counts(client: TestClient, exported: Exported) -> None
     assert f'model_version="{health["model_version"]}"' in text
 
 
+def test_paths_and_methods_that_are_not_there(client: TestClient) -> None:
+    gone, wrong = client.get("/nowhere"), client.get("/recommend")
+    assert (gone.status_code, wrong.status_code) == (404, 405)
+    assert gone.json()["error"] == "Not Found: GET /nowhere"
+    assert gone.json()["request_id"] == gone.headers["x-request-id"]
+    assert wrong.headers["allow"] == "POST"
+
+
+def test_a_failure_within_is_an_answer_too(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*asked: object) -> np.ndarray:
+        raise RuntimeError("out of order")
+
+    with TestClient(create_app(exported.folder)) as client:
+        monkeypatch.setattr(Engine, "logits", broken)
+        fields = {"history": ["item-00003"], "items": ["item-00001"]}
+        done = client.post("/score", json=fields, headers={"x-request-id": "mine-8"})
+        assert done.status_code == 500
+        assert done.json()["request_id"] == "mine-8"
+        assert "out of order" not in done.text
+        assert "mine-8" in caplog.text
+        body = client.post("/recommend", json={"history": ["item-00003"]}).json()
+        assert body["degraded"] is True
+        assert len(body["items"]) == 10
+        text = client.get("/metrics").text
+        assert 'etalage_requests_total{path="/score",status="500"} 1' in text
+        assert "etalage_degraded_total 1" in text
+        page = client.get("/", params={"history": "item-00003"})
+        assert page.status_code == 200
+        assert "Not at its best: ranking failed." in page.text
+
+
+def test_counts_are_in_the_format_of_prometheus(client: TestClient) -> None:
+    client.post("/recommend", json={})
+    label = r'[a-z_]+="[^"\n]*"'
+    sample = rf"[a-z_]+(\{{{label}(,{label})*\}})? [0-9.]+"
+    lines = client.get("/metrics").text.splitlines()
+    assert all(re.fullmatch(rf"# TYPE [a-z_]+ [a-z]+|{sample}", line) for line in lines)
+    assert len(set(lines)) == len(lines)
+    bucket = 'etalage_request_milliseconds_bucket{path="/recommend",le='
+    counts = [int(line.split()[-1]) for line in lines if line.startswith(bucket)]
+    assert counts == sorted(counts)
+    assert f'etalage_request_milliseconds_count{{path="/recommend"}} {counts[-1]}' in lines
+
+
+ids = st.one_of(st.integers(), st.text(max_size=5), st.sampled_from(["item-00003", "item-00007"]))
+odd = st.recursive(
+    st.one_of(ids, st.none(), st.booleans(), st.floats()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+lists = st.lists(ids, max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    fields=st.fixed_dictionaries(
+        {},
+        optional={
+            "user": ids | odd,
+            "history": lists | odd,
+            "exclude": lists | odd,
+            "k": st.integers(1, 9) | odd,
+            "context": st.dictionaries(st.sampled_from(["device", "slot", "x"]), odd) | odd,
+        },
+    )
+)
+def test_whatever_is_asked_is_answered(client: TestClient, fields: dict[str, Any]) -> None:
+    done = client.post("/recommend", content=json.dumps(fields))
+    body = done.json()
+    assert done.status_code in (200, 400, 422)
+    if done.status_code == 200:
+        assert body["degraded"] is False
+        assert len(body["items"]) == fields.get("k", 10)
+    else:
+        assert body["error"]
+
+
 def test_score_needs_items_and_a_ranker(
     client: TestClient, exported: Exported, tmp_path: Path
 ) -> None:
@@ -178,6 +267,31 @@ def test_a_new_bundle_is_taken_up_and_a_broken_one_is_not(
         shutil.copytree(exported.folder, bundle)
         wait_until(lambda: client.get("/healthz").json()["status"] == "ok")
         assert version(client) == first
+
+
+def test_a_bundle_that_is_swapped_while_read_is_read_again(
+    exported: Exported, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read in between may be half of one and half of the other."""
+    live = Live(bundle)
+    first = live.engine
+
+    class Swapped(Engine):
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            os.utime(folder / "manifest.json")
+
+    os.utime(bundle / "items.json")
+    monkeypatch.setattr("etalage.serve.runtime.live.Engine", Swapped)
+    asyncio.run(live.refresh())
+    assert live.engine is first
+    monkeypatch.undo()
+    asyncio.run(live.refresh())
+    assert live.engine is not first
+    assert live.problem is None
+    second = live.engine
+    asyncio.run(live.refresh())
+    assert live.engine is second
 
 
 def test_the_serving_process_never_sees_torch(exported: Exported) -> None:

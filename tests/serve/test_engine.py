@@ -1,18 +1,22 @@
 """The served answer is that of the trained models, and a broken bundle is never loaded."""
 
+import errno
 from collections.abc import Callable
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from tests.conftest import Exported
 
 from etalage.data.ragged import Histories, ItemSets
-from etalage.errors import BundleError
+from etalage.errors import BundleError, CapacityError
 from etalage.models.registry import build
 from etalage.pipeline.export import Served, export_bundle
 from etalage.pipeline.ranked import Ranked
-from etalage.serve.bundle import read_manifest
+from etalage.serve.bundle import read_manifest, write_bundle
 from etalage.serve.runtime.engine import Engine, _largest
 
 
@@ -28,6 +32,9 @@ def random_histories(n: int, n_items: int) -> list[list[int]]:
 
 def test_a_thousand_histories_get_what_the_models_say(exported: Exported, engine: Engine) -> None:
     served = exported.served
+    assert served.ranker is not None
+    assert served.features is not None
+    assert served.calibrator is not None
     rows = random_histories(1000, exported.shop.data.n_items)
     histories = Histories.from_rows(rows)
     both = Ranked(served.retriever, served.ranker, served.features, engine.n_candidates)
@@ -40,6 +47,7 @@ def test_a_thousand_histories_get_what_the_models_say(exported: Exported, engine
         gaps = np.abs(np.diff(expected.scores[row]))
         assert swapped.sum() <= 2 * (gaps < 1e-5).sum()
         p = served.calibrator.probability(expected.scores[row])
+        assert answer.probabilities is not None
         np.testing.assert_allclose(answer.probabilities, p, atol=1e-4)
 
 
@@ -167,12 +175,87 @@ def test_a_harmed_file_is_named(
 @pytest.mark.parametrize(
     ("text", "message"),
     [("", "cannot be read"), ("{", "cannot be read"), ("[]", "cannot be read"),
-     ('{"format": 9, "files": {}}', "format 9"), ('{"format": 1, "files": {}}', "lists no")],
+     ('{"format": 9, "files": {}}', "format 9"), ('{"format": 1, "files": {}}', "lists no"),
+     ('{"format": 1, "files": {"items.json": 3}}', "cannot be read"),
+     ('{"format": 1, "files": []}', "cannot be read")],
 )  # fmt: skip
 def test_a_broken_manifest_is_refused(bundle: Path, text: str, message: str) -> None:
     (bundle / "manifest.json").write_text(text)
     with pytest.raises(BundleError, match=message):
         read_manifest(bundle)
+
+
+def rewrite(bundle: Path, name: str, content: bytes) -> None:
+    """Replaces a file of a bundle and its hash, as an exporter gone wrong would."""
+    (bundle / name).write_bytes(content)
+    manifest = orjson.loads((bundle / "manifest.json").read_bytes())
+    manifest["files"][name] = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
+    (bundle / "manifest.json").write_bytes(orjson.dumps(manifest))
+
+
+def array(values: np.ndarray) -> bytes:
+    file = BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+VECTORS = np.ones((120, 16), np.float32)
+NO_ITEMS = {"ids": ["a"], "titles": [], "categories": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("encoder.onnx", b"no network", "encoder.onnx"),
+        ("ranker.onnx", b"", "ranker.onnx"),
+        ("items.json", b"[]", "TypeError"),
+        ("items.json", b'{"ids": ["a", "a"], "titles": [], "categories": []}', "distinct"),
+        ("items.json", orjson.dumps(NO_ITEMS), "of 1 items"),
+        ("item_vectors.npy", b"no array", "cannot be served"),
+        ("item_vectors.npy", array(VECTORS[:5]), r"\(5, 16\), of 120 items"),
+        ("item_vectors.npy", array(VECTORS[:, :7]), "retrieval failed"),
+        ("item_vectors.npy", array(VECTORS * np.nan), "not finite"),
+        ("popular.npy", array(np.zeros(120, np.int32)), "every item once"),
+        ("codes.npy", array(np.zeros((5, 3), np.int32)), "different catalogues"),
+        ("calibrator.json", b"{}", "no calibrator"),
+        ("features/features.json", b"{}", "ranking features"),
+        ("visitors.json", b'{"ids": ["a"], "offsets": [0, 2], "items": [1]}', "do not part"),
+        ("visitors.json", b'{"ids": ["a"], "offsets": [0, 1], "items": [120]}', "not in the"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(
+    bundle: Path, name: str, content: bytes, message: str
+) -> None:
+    rewrite(bundle, name, content)
+    with pytest.raises(BundleError, match=message):
+        Engine(bundle)
+
+
+def test_left_overs_of_an_older_bundle_are_refused(bundle: Path) -> None:
+    (bundle / "scan.onnx").write_bytes(b"of another time")
+    with pytest.raises(BundleError, match=r"scan\.onnx is not of this bundle"):
+        read_manifest(bundle)
+
+
+def test_an_order_without_a_ranker_is_refused(bundle: Path) -> None:
+    manifest = orjson.loads((bundle / "manifest.json").read_bytes())
+    del manifest["files"]["ranker.onnx"]
+    (bundle / "ranker.onnx").unlink()
+    (bundle / "manifest.json").write_bytes(orjson.dumps(manifest))
+    with pytest.raises(BundleError, match=r"ranker\.onnx is missing"):
+        Engine(bundle)
+
+
+def test_a_full_disk_leaves_the_old_bundle(bundle: Path) -> None:
+    def fill(draft: Path) -> None:
+        (draft / "items.json").write_bytes(b"[")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = read_manifest(bundle)
+    with pytest.raises(CapacityError, match=r"the disk of .* is full"):
+        write_bundle(bundle, fill, {})
+    assert read_manifest(bundle) == before
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
 
 
 def test_no_bundle_at_all(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_a_visitor_sees_history_and_window(client: TestClient) -> None:
 
 
 def test_a_typed_history_takes_ids_and_words(client: TestClient, exported: Exported) -> None:
+    assert exported.shop.data.item_table is not None
     title = exported.shop.data.item_table["title"][7]
     text = client.get("/", params={"history": f"item-00003\n{title.lower()}, zzz"}).text
     assert "2 in all" in text
@@ -57,6 +58,26 @@ def test_titles_cannot_smuggle_anything_in(bundle: Path, monkeypatch: pytest.Mon
         text = client.get("/", params={"history": "item-00003"}).text
     assert "<script" not in text
     assert "<img" not in text
+
+
+def test_no_script_may_run(client: TestClient) -> None:
+    policy = client.get("/").headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'self'")
+
+
+def test_a_long_list_is_cut(client: TestClient) -> None:
+    text = client.get("/", params={"history": "item-00003," * 150}).text
+    assert "100 in all" in text
+
+
+def test_a_page_that_fails_says_so_kindly(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etalage.serve.runtime.page.N_SHOWN", "many")
+    with TestClient(create_app(exported.folder)) as client:
+        done = client.get("/")
+    assert done.status_code == 500
+    assert "closed for a moment" in done.text
 
 
 def test_search_prefers_ids_then_short_titles(exported: Exported) -> None:

@@ -30,6 +30,7 @@ from etalage.errors import BundleError
 
 FORMAT = 1
 NEEDED = ("items.json", "item_vectors.npy", "encoder.onnx", "popular.npy")
+FACTS = ("name", "model_version", "history_length", "n_candidates", "order")
 
 
 def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, Any]) -> None:
@@ -65,31 +66,39 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Reads a manifest and checks every file against it.
 
     Raises:
-        BundleError: for a missing, cut or changed file, or a bundle of another format.
+        BundleError: for a missing, cut, changed or left-over file, or a bundle of another format.
     """
     again = "export the bundle again with: etalage export"
     try:
         manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
-        given, files = manifest["format"], manifest["files"]
+        given = manifest["format"]
+        files = {n: (facts["bytes"], facts["sha256"]) for n, facts in manifest["files"].items()}
     except FileNotFoundError:
         raise BundleError(f"no bundle in {folder}: manifest.json is missing; {again}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder}/manifest.json cannot be read ({error}); {again}") from error
     if given != FORMAT:
         raise BundleError(f"{folder} has format {given}; this version reads {FORMAT}; {again}")
     for name in NEEDED:
         if name not in files:
             raise BundleError(f"{folder} lists no {name}; {again}")
-    for name, facts in files.items():
+    for name in FACTS:
+        if name not in manifest:
+            raise BundleError(f"{folder}/manifest.json does not say {name!r}; {again}")
+    for path in folder.rglob("[!.]*"):
+        # a bundle copied over an older one would else be served with parts of both
+        if path.is_file() and str(path.relative_to(folder)) not in {"manifest.json", *files}:
+            raise BundleError(f"{path} is not of this bundle; remove the folder, then {again}")
+    for name, (n_bytes, sha256) in files.items():
         path = folder / name
         if not path.is_file():
             raise BundleError(f"{path} is missing; {again}")
-        if path.stat().st_size != facts["bytes"]:
+        if path.stat().st_size != n_bytes:
             raise BundleError(
                 f"{path} is cut short or grown: {path.stat().st_size:,} bytes, expected "
-                f"{facts['bytes']:,}; {again}"
+                f"{n_bytes:,}; {again}"
             )
-        if _sha256(path) != facts["sha256"]:
+        if _sha256(path) != sha256:
             raise BundleError(f"{path} was changed: its sha256 differs; {again}")
     return manifest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,12 +14,15 @@ from typing import Any
 import numpy as np
 import orjson
 from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from etalage.serve.runtime.engine import Answer, Engine
 from etalage.serve.runtime.live import Live
-from etalage.serve.runtime.page import page, style
+from etalage.serve.runtime.page import apology, page, style
 from etalage.serve.runtime.requests import MOST_BYTES, Asked, RequestError, asked, read_body
 
+LOG = logging.getLogger("etalage.serve")
 RECOMMEND = ("user", "history", "k", "exclude", "context")
 SCORE = ("user", "history", "items", "context")
 
@@ -35,7 +39,7 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await watcher
 
-    app = FastAPI(title="Etalage", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Etalage", lifespan=lifespan, openapi_url=None)
     app.state.live = live
     add = app.router.add_route  # the plain route: no validation layer between socket and answer
     add("/recommend", _answering(live, "/recommend", _recommend), methods=["POST"])
@@ -46,12 +50,26 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
     async def metrics(request: Request) -> Response:
         return Response(live.metrics(), media_type="text/plain; version=0.0.4")
 
-    async def window(request: Request) -> Response:
-        html, status = page(live.engine, request.query_params.multi_items())
-        return Response(html, status, media_type="text/html")
+    def window(request: Request) -> Response:  # in a thread: drawing must not delay programs
+        try:
+            html, status = page(live.engine, dict(request.query_params))
+        except Exception:
+            LOG.exception("the page could not be drawn")
+            html, status = apology(), 500
+        return Response(html, status, PAGE_HEADERS, media_type="text/html")
 
     async def css(request: Request) -> Response:
         return Response(style(), media_type="text/css")
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        request_id, headers = _request_id(request)
+        message = f"{error.detail}: {request.method} {request.url.path}"
+        content = orjson.dumps({"error": message, "request_id": request_id})
+        headers |= error.headers or {}
+        return Response(content, error.status_code, headers, media_type="application/json")
+
+    app.add_exception_handler(HTTPException, refused)
 
     add("/metrics", metrics, methods=["GET"])
     add("/", window, methods=["GET"])
@@ -59,6 +77,11 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
     return app
 
 
+PAGE_HEADERS = {
+    # titles are strangers' text: were one ever let through unescaped, it would still run nothing
+    "content-security-policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; "
+    "img-src data:; form-action 'self'; base-uri 'none'"
+}
 Ask = Callable[[Request, Live], Awaitable[dict[str, Any]]]
 
 
@@ -67,18 +90,23 @@ def _answering(live: Live, path: str, ask: Ask) -> Callable[[Request], Awaitable
 
     async def endpoint(request: Request) -> Response:
         started = time.perf_counter()
-        request_id = request.headers.get("x-request-id", "")[:100] or uuid.uuid4().hex
-        status, content = 200, {}
+        request_id, headers = _request_id(request)
+        status = 200
         try:
             content = await ask(request, live)
         except RequestError as error:
             status, content = error.status, {"error": str(error)}
+        except ClientDisconnect:
+            status, content = 400, {"error": "the request ended before its body did"}
+        except Exception:
+            LOG.exception("request %s failed", request_id)
+            message = "the server failed; its log says why, under this request id"
+            status, content = 500, {"error": message}
         total = 1000 * (time.perf_counter() - started)
         if "milliseconds" in content:
             content["milliseconds"]["total"] = round(total, 3)
         content["request_id"] = request_id
         live.answered(path, status, total)
-        headers = {"x-request-id": request_id} if request_id.isprintable() else None
         return Response(
             orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY),
             status,
@@ -89,6 +117,14 @@ def _answering(live: Live, path: str, ask: Ask) -> Callable[[Request], Awaitable
     return endpoint
 
 
+def _request_id(request: Request) -> tuple[str, dict[str, str]]:
+    """The id that the caller gave, or a new one; and the header that says it."""
+    request_id = request.headers.get("x-request-id", "")[:100]
+    if not request_id.isprintable() or not request_id:
+        request_id = uuid.uuid4().hex
+    return request_id, {"x-request-id": request_id}
+
+
 async def _recommend(request: Request, live: Live) -> dict[str, Any]:
     engine = live.engine  # one engine for the whole answer, whatever is swapped in meanwhile
     question = asked(read_body(await _body(request), RECOMMEND), engine)
@@ -97,6 +133,7 @@ async def _recommend(request: Request, live: Live) -> dict[str, Any]:
     )
     if answer.degraded:
         live.counts["degraded"] += 1
+        LOG.error("a degraded answer: %s", answer.degraded)
     return describe(engine, question, answer)
 
 
@@ -105,15 +142,15 @@ def describe(engine: Engine, question: Asked, answer: Answer) -> dict[str, Any]:
     catalogue = engine.catalogue
     cards = []
     reasons = engine.reasons(question.history, answer.items)
-    for place, item in enumerate(answer.items.tolist()):
+    n_cards = len(answer.items)
+    chances = [None] * n_cards if answer.probabilities is None else answer.probabilities.tolist()
+    rows = zip(answer.items.tolist(), answer.scores.tolist(), chances, reasons, strict=True)
+    for item, score, chance, why in rows:
         card = catalogue.card(item)
-        card["score"] = float(answer.scores[place])
-        card["probability"] = (
-            None if answer.probabilities is None else float(answer.probabilities[place])
-        )
+        card["score"], card["probability"] = score, chance
         card["why"] = [
             {"id": catalogue.ids.ids[i], "title": catalogue.titles[i], "similarity": s}
-            for i, s in reasons[place]
+            for i, s in why
         ]
         cards.append(card)
     return {
@@ -168,7 +205,8 @@ async def _health(request: Request, live: Live) -> dict[str, Any]:
 async def _body(request: Request) -> bytes:
     """The body, refused as soon as it is known to be too large."""
     refusal = RequestError(413, f"the body is larger than {MOST_BYTES // 1024} kB; send less")
-    if int(request.headers.get("content-length", "0") or 0) > MOST_BYTES:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > MOST_BYTES:
         raise refusal
     body = bytearray()
     async for chunk in request.stream():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,16 @@ class Catalogue:
         codes = np.load(path, allow_pickle=False) if path.exists() else None
         return cls(Vocabulary(facts["ids"]), facts["titles"], facts["categories"], codes)
 
+    def check(self) -> None:
+        """Raises ValueError where columns are not of one length."""
+        codes = self.titles if self.codes is None else self.codes
+        if not len(self.ids) == len(self.titles) == len(self.categories) == len(codes):
+            raise ValueError("ids, titles, categories and codes are of different catalogues")
+
+    @cached_property
+    def _lowered(self) -> list[str]:
+        return [title.lower() for title in self.titles]
+
     def card(self, item: int) -> dict[str, object]:
         """What a visitor sees of an item."""
         external = self.ids.ids[item]
@@ -44,10 +55,12 @@ class Catalogue:
         if item >= 0:
             return [item]
         wanted = words.lower().split()
-        found = [
-            i for i, title in enumerate(self.titles) if all(w in title.lower() for w in wanted)
-        ]
-        return sorted(found, key=lambda i: (len(self.titles[i]), i))[:most] if wanted else []
+        if not wanted:
+            return []
+        found = [i for i, title in enumerate(self._lowered) if wanted[0] in title]
+        for word in wanted[1:]:
+            found = [i for i in found if word in self._lowered[i]]
+        return sorted(found, key=lambda i: (len(self.titles[i]), i))[:most]
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,14 @@ class Visitors:
             np.array(facts["offsets"], dtype=np.int64),
             np.array(facts["items"], dtype=np.int32),
         )
+
+    def check(self, n_items: int) -> None:
+        """Raises ValueError where histories do not fit their visitors, or a catalogue."""
+        steps = np.diff(self.offsets, prepend=0, append=len(self.items))
+        if len(self.offsets) != len(self.ids) + 1 or steps[0] or (steps < 0).any() or steps[-1]:
+            raise ValueError("the offsets of visitors.json do not part its items")
+        if len(self.items) and not 0 <= self.items.min() <= self.items.max() < n_items:
+            raise ValueError("visitors.json names items that are not in the catalogue")
 
     def history(self, external: object) -> NDArray[np.int32] | None:
         """What a visitor did, item indices; None for someone new."""

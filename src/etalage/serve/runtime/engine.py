@@ -46,13 +46,15 @@ class Engine:
         self.manifest = read_manifest(folder)
         try:
             self._load(folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"the bundle {folder} cannot be loaded: {error}") from error
+            self._check()
+        except BundleError:
+            raise
         except Exception as error:
-            # onnxruntime raises classes of its own, which share no parent but this
-            if not type(error).__module__.startswith("onnxruntime"):
-                raise
-            raise BundleError(f"the bundle {folder} holds no valid network: {error}") from error
+            # onnxruntime raises classes of its own, and what is wrong in a file can break anything
+            raise BundleError(
+                f"the bundle {folder} cannot be served: {type(error).__name__}: {error}; "
+                "export it again with: etalage export"
+            ) from error
 
     def _load(self, folder: Path) -> None:
         self.catalogue = Catalogue.load(folder)
@@ -75,8 +77,23 @@ class Engine:
             self.calibrator = from_dict(facts)
         self.n_candidates = int(self.manifest["n_candidates"])
         self.ranker_orders = self.manifest["order"] == "ranker"
-        if not len(self.catalogue.ids) == len(self.vectors) == len(self.popular):
-            raise ValueError("items, vectors and popularity are of different catalogues")
+        if self.ranker_orders and self.ranker is None:
+            raise ValueError("the order is that of a ranker, and ranker.onnx is missing")
+
+    def _check(self) -> None:
+        """Raises ValueError where parts do not fit together, or a first question has no answer."""
+        n_items = len(self.catalogue.ids)
+        if self.vectors.ndim != 2 or len(self.vectors) != n_items:
+            raise ValueError(f"item_vectors.npy is {self.vectors.shape}, of {n_items:,} items")
+        if not np.isfinite(self.vectors).all():
+            raise ValueError("item_vectors.npy holds values that are not finite")
+        if not np.array_equal(np.sort(self.popular), np.arange(n_items)):
+            raise ValueError("popular.npy does not list every item once")
+        self.catalogue.check()
+        self.visitors.check(n_items)
+        answer = self.recommend(self.popular[:2], 20)
+        if answer.degraded is not None:
+            raise ValueError(answer.degraded)
 
     def recommend(
         self,
@@ -102,19 +119,22 @@ class Engine:
                 degraded = f"retrieval failed: {error}"
                 items, scores = self._popular(k, hidden)
         else:
-            items, scores = self._popular(max(k, self.n_candidates), hidden)
+            items, scores = self._popular(k, hidden)
         clock.lap("retrieve")
         probabilities = None
+        reorders = self.ranker_orders and len(history) > 0
+        if not reorders:
+            items, scores = items[:k], scores[:k]
         if self.ranker is not None and len(items):
             try:
-                logits = self.logits(history, items if self.ranker_orders else items[:k], context)
+                logits = self.logits(history, items, context)
                 clock.lap("rank")
-                if self.ranker_orders and len(history):
+                if reorders:
                     order = np.argsort(-logits, kind="stable")[:k]
                     items, scores, logits = items[order], logits[order], logits[order]
-                probabilities = self.probability(logits[:k])
+                probabilities = self.probability(logits)
                 clock.lap("calibrate")
-            except Exception as error:  # the retriever's order will do
+            except Exception as error:  # then in the order of what came before
                 degraded = degraded or f"ranking failed: {error}"
         return Answer(items[:k], scores[:k], probabilities, clock.laps, degraded)
 

@@ -24,9 +24,8 @@ N_VISITORS = 8
 MOST_LINES = 100
 
 
-def page(engine: Engine, query: list[tuple[str, str]]) -> tuple[str, int]:
+def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
     """The page for a query (`visitor`, or `history` with one item a line), and its status."""
-    given = dict(query)
     visitor, typed = given.get("visitor", "").strip(), given.get("history", "").strip()
     history, unknown = _typed(engine, typed)
     problem, status = None, 200
@@ -52,37 +51,52 @@ def page(engine: Engine, query: list[tuple[str, str]]) -> tuple[str, int]:
         card["add"] = "?" + urlencode({"history": "\n".join([*ids[-MOST_LINES:], str(card["id"])])})
         cards.append(card)
     widest = max((c.get("probability", 0.0) for c in cards), default=0.0)
-    html = _template().render(
-        name=engine.manifest["name"],
-        version=engine.manifest["model_version"],
-        n_items=len(engine.catalogue.ids),
-        visitors=[str(v) for v in engine.visitors.ids.ids[:N_VISITORS]],
-        visitor="" if typed else visitor,
-        typed=typed,
-        history=past,
-        n_history=len(history),
-        cards=cards,
-        widest=widest,
-        unknown=unknown,
-        problem=problem or answer.degraded,
-        stages=answer.milliseconds,
-        total=total,
-        is_new=not len(history),
+    html = (
+        _templates()
+        .get_template("window.html")
+        .render(
+            name=engine.manifest["name"],
+            version=engine.manifest["model_version"],
+            n_items=len(engine.catalogue.ids),
+            visitors=[str(v) for v in engine.visitors.ids.ids[:N_VISITORS]],
+            visitor="" if typed else visitor,
+            typed=typed,
+            history=past,
+            n_history=len(history),
+            cards=cards,
+            widest=widest,
+            unknown=unknown,
+            problem=problem,
+            degraded=(answer.degraded or "").partition(":")[0],
+            examples=_examples(engine),
+            stages=answer.milliseconds,
+            total=total,
+            is_new=not len(history),
+        )
     )
     return html, status
 
 
 def _typed(engine: Engine, text: str) -> tuple[NDArray[np.int32], list[str]]:
     """Items of a typed history, one a line or between commas, by id or words of a title."""
+    search = engine.catalogue.search
     items, unknown = [], []
+    n_parts = 0
     for line in text.splitlines()[-MOST_LINES:]:
-        found = engine.catalogue.search(line.strip())
-        parts = [line.strip()] if found else [part.strip() for part in line.split(",")]
-        for part in filter(None, parts):
-            found = engine.catalogue.search(part)
-            items += found
-            unknown += [] if found else [part]
+        whole = line.strip()  # a title may hold commas
+        found = search(whole)
+        for part in [] if found else filter(None, map(str.strip, whole.split(","))):
+            n_parts += 1
+            item = search(part) if n_parts <= MOST_LINES else []
+            found += item
+            unknown += [] if item else [part]
+        items += found
     return np.array(items, dtype=np.int32), unknown
+
+
+def _examples(engine: Engine) -> str:
+    """What one might type: two well-known items, by what the shop calls them."""
+    return "\n".join(_card(engine, item)["title"] for item in engine.popular[:2].tolist())
 
 
 def _card(engine: Engine, item: int) -> dict[str, Any]:
@@ -102,11 +116,11 @@ def picture(category: str, item: str, tiles: list[tuple[int, float]]) -> Markup:
     hue = int.from_bytes(digest) % 360
     hues = [t[1] for t in tiles[:3]] or [hue + 40, hue + 80, hue - 40]
     shapes = []
+    foot, gap = 118, 150 / (len(hues) + 1)
     for n, shape_hue in enumerate(hues):
         a, b, c = seed[n], seed[n + 3], seed[n + 5]
-        x, size = 42 + n * 54 + a % 16, 22 + b % 18
+        x, size = round(25 + (n + 1) * gap) + a % 13 - 6, 20 + b % 16
         fill = f"hsl({shape_hue:.0f} 42% 58% / .82)"
-        foot = 118
         if c % 3 == 0:
             shapes.append(f'<circle cx="{x}" cy="{foot - size}" r="{size}" fill="{fill}"/>')
         elif c % 3 == 1:
@@ -121,10 +135,15 @@ def picture(category: str, item: str, tiles: list[tuple[int, float]]) -> Markup:
             )
     return Markup(
         '<svg viewBox="0 0 200 140" aria-hidden="true" preserveAspectRatio="xMidYMid slice">'
-        f'<rect width="200" height="140" fill="hsl({hue} 38% 90%)"/>'
-        f'<rect y="118" width="200" height="22" fill="hsl({hue} 30% 82%)"/>'
+        f'<rect width="200" height="140" style="fill:hsl({hue} 38% var(--wall))"/>'
+        f'<rect y="118" width="200" height="22" style="fill:hsl({hue} 30% var(--table))"/>'
         f"{''.join(shapes)}</svg>"
     )
+
+
+def apology() -> str:
+    """The page for when the page cannot be drawn."""
+    return str(_templates().get_template("apology.html").render())
 
 
 @cache
@@ -134,7 +153,7 @@ def style() -> str:
 
 
 @cache
-def _template() -> Any:
+def _templates() -> Environment:
     environment = Environment(loader=FileSystemLoader(WEB), autoescape=True, trim_blocks=True)
     environment.filters["short"] = lambda text: re.sub(r"\s+", " ", str(text))[:90]
-    return environment.get_template("window.html")
+    return environment

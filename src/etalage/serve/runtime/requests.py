@@ -86,6 +86,8 @@ def asked(fields: dict[str, Any], engine: Engine) -> Asked:
         history = NOTHING if stored is None else stored
         if stored is None and user is not None:
             note = "this visitor is new: no history is stored, so what is popular is shown"
+    if unknown and not len(history):
+        note = note or "no item of the history is in the catalogue, so what is popular is shown"
     return Asked(history, k, indices("exclude"), indices("items"), context, unknown, note)
 
 
