@@ -96,6 +96,8 @@ class RunRecord(Config):
     data: dict[str, Any]
     """Health, picture, split, number of questions, source and terms of the log."""
     models: list[ModelRow]
+    repeats: str = "hide"
+    """'hide' or 'show': whether lists may hold what a person took before."""
     tokens: TokenRecord | None = None
     calibration: CalibrationRecord | None = None
     visitors: list[VisitorRecord] = Field(default_factory=list)

@@ -47,6 +47,7 @@ def record_of(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         data=_data(shop),
         models=job.rows,
+        repeats=job.recipe.repeats,
         tokens=_tokens(job, spelling, cards),
         calibration=None if calibrated is None else calibrated.record,
         visitors=[] if engine is None else _visitors(shop, engine, cards),
