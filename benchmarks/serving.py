@@ -1,6 +1,6 @@
 """Claims about serving: what a request costs, and what the process holds.
 
-A bundle of 50,000 items (SASRec of width 64, DCN-V2 on 200 candidates, Platt) is served by
+A bundle of 50,000 items (SASRec of width 64, DCN-V2 on 100 candidates, Platt) is served by
 `etalage serve` in a process of its own; 2,000 requests with a history of 30 go through one
 connection. CPU time and memory are the server's own, from the system.
 
