@@ -11,7 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 from tests.conftest import Exported
 
+from etalage.errors import BundleError
 from etalage.pipeline.export import Served, export_bundle
+from etalage.serve.bundle import read_manifest
 from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.engine import Engine
 from etalage.serve.runtime.live import Live
@@ -76,3 +78,47 @@ def test_a_bundle_that_is_swapped_while_read_is_read_again(
     second = live.engine
     asyncio.run(live.refresh())
     assert live.engine is second
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), RuntimeError("no idea")])
+def test_the_watch_outlives_any_error_and_looks_again(
+    exported: Exported,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    """A disk that fails for a moment must not end hot reload, nor condemn a sound bundle."""
+    with TestClient(create_app(bundle, poll_seconds=0.05)) as client:
+        first = version(client)
+
+        def broken(path: Path) -> str:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr("etalage.serve.bundle._sha256", broken)
+            draft = bundle.parent / "draft"
+            shutil.copytree(bundle, draft)
+            shutil.rmtree(bundle)
+            os.rename(draft, bundle)
+            wait_until(lambda: client.get("/healthz").json()["status"] == "old bundle")
+            assert str(error) in client.get("/healthz").json()["problem"]
+            assert client.post("/recommend", json={"history": ["item-00003"]}).status_code == 200
+            time.sleep(0.3)  # some more looks, which find the same
+            assert client.get("/healthz").json()["status"] == "old bundle"
+        assert caplog.text.count("the new bundle is refused") == 1
+        wait_until(lambda: client.get("/healthz").json()["status"] == "ok")
+        served = Served(exported.served.retriever, exported.served.ids)
+        export_bundle(bundle, exported.shop.data, served, exported.recipe)
+        wait_until(lambda: version(client) != first)
+
+
+def test_a_file_that_cannot_be_read_is_a_broken_bundle(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("etalage.serve.bundle._sha256", broken)
+    with pytest.raises(BundleError, match=r"cannot be read .*Permission denied.*etalage export"):
+        read_manifest(bundle)
