@@ -42,6 +42,22 @@ def test_a_mistake_is_answered_with_what_to_do(
     assert done.json()["request_id"]
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "most"),
+    [("/score", "items", 1000), ("/score", "history", 10_000), ("/recommend", "history", 10_000),
+     ("/recommend", "exclude", 10_000)],
+)  # fmt: skip
+def test_a_list_that_would_hold_up_others_is_refused(
+    client: TestClient, path: str, name: str, most: int
+) -> None:
+    fields = {"items": ["item-00001"]} if path == "/score" else {"k": 1}
+    done = client.post(path, json=fields | {name: ["item-00002"] * most})
+    assert done.status_code == 200
+    done = client.post(path, json=fields | {name: [2] * (most + 1)})
+    assert done.status_code == 422
+    assert f"{name} may hold {most:,} ids at most; got {most + 1:,}" in done.json()["error"]
+
+
 def test_a_body_that_hides_its_size_is_cut_off(client: TestClient) -> None:
     done = client.post("/recommend", content=(b"x" * 50_000 for _ in range(10)))
     assert done.status_code == 413
