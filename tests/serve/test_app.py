@@ -73,6 +73,24 @@ def test_scores_are_those_of_the_list(client: TestClient) -> None:
     np.testing.assert_allclose(body["probabilities"], [c["probability"] for c in top], atol=1e-5)
 
 
+def test_every_answer_tells_how_it_came_about(client: TestClient) -> None:
+    history, version = ["item-00003"], client.get("/healthz").json()["model_version"]
+    headers = {"x-request-id": "mine-9"}
+    two = {"rank", "calibrate"}
+    for method, path, asked, stages in (
+        ("POST", "/recommend", {"history": history}, {"encode", "retrieve", *two}),
+        ("POST", "/score", {"history": history, "items": ["item-00001"]}, two),
+        ("GET", "/items/item-00003", None, {"find"}),
+    ):
+        body = client.request(method, path, json=asked, headers=headers).json()
+        assert body["model_version"] == version
+        assert body["degraded"] is False
+        assert body["reason"] is None
+        assert body["request_id"] == "mine-9"
+        assert set(body["milliseconds"]) == stages | {"total"}
+        assert sum(body["milliseconds"][s] for s in stages) <= body["milliseconds"]["total"] + 0.01
+
+
 def test_request_ids_come_back(client: TestClient) -> None:
     done = client.post("/recommend", json={}, headers={"x-request-id": "mine-7"})
     assert done.json()["request_id"] == done.headers["x-request-id"] == "mine-7"

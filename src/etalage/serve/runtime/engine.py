@@ -107,7 +107,7 @@ class Engine:
 
         Nothing of the history is shown again. Without a history, what is popular is shown.
         """
-        clock = _Clock()
+        clock = Clock()
         hidden = history if exclude is None else np.concatenate([history, exclude])
         degraded = None
         if len(history):
@@ -202,7 +202,7 @@ class Engine:
         return items, -np.arange(len(items), dtype=np.float32)
 
 
-class _Clock:
+class Clock:
     """Milliseconds between laps."""
 
     def __init__(self) -> None:
