@@ -11,7 +11,9 @@ Source = Annotated[str, typer.Argument(help="A file, a glob pattern, or a folder
 User = Annotated[str | None, typer.Option(help="Column of user ids, where its name is unusual.")]
 Item = Annotated[str | None, typer.Option(help="Column of item ids, where its name is unusual.")]
 Time = Annotated[str | None, typer.Option(help="Column of times; 'none' takes the order of rows.")]
-Value = Annotated[str | None, typer.Option(help="Column of ratings, counts or the like.")]
+Value = Annotated[
+    str | None, typer.Option(help="Column of ratings or counts; 'none' goes without one.")
+]
 Encoding = Annotated[str, typer.Option(help="Encoding of text files, for example latin-1.")]
 
 

@@ -37,8 +37,8 @@ def open_dataset(
     """Opens a log: a stored dataset, a table, or the files of RecBole, MovieLens or S3-Rec.
 
     `path` is a file, a glob pattern, a folder, or a data frame. Column names need giving only
-    where they are not the usual ones; `time="none"` takes the order of the rows as time. An item
-    table that lies beside the log comes along.
+    where they are not the usual ones; `time="none"` takes the order of the rows as time, and
+    `value="none"` leaves ratings out. An item table that lies beside the log comes along.
 
     Raises:
         DataError: when nothing readable is there, with what was found instead.

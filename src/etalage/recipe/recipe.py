@@ -36,7 +36,7 @@ class DataRecipe(Config):
     time: str | None = None
     """Column of times, where its name is unusual; 'none' takes the order of rows."""
     value: str | None = None
-    """Column of ratings, counts or the like."""
+    """Column of ratings, counts or the like; 'none' goes without one."""
     encoding: str = "utf-8"
     """Encoding of text files."""
     core: int = Field(1, ge=1)

@@ -12,7 +12,10 @@ from etalage.errors import DataError
 
 @dataclass(frozen=True)
 class Names:
-    """Which column is which, where the caller said so; None leaves it to be recognised."""
+    """Which column is which, where the caller said so.
+
+    None leaves it to be recognised; time and value may be 'none', for there is none.
+    """
 
     user: str | None = None
     item: str | None = None
@@ -113,6 +116,7 @@ def _values(values: pl.Series, what: str) -> pl.Series:
         row = int(bad.arg_max() or 0)
         raise DataError(
             f"{what} is not a number in {bad.sum():,} of {len(values):,} rows; the first is row "
-            f"{row + 1:,}: {values[row]!r}. Correct or remove these rows, or name another column"
+            f"{row + 1:,}: {values[row]!r}. Correct or remove these rows, name another column, or "
+            "go without one: --value none (value='none' in Python)"
         )
     return numbers

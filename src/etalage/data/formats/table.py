@@ -9,8 +9,10 @@ from etalage.data.formats.raw import Names, RawLog, listed, raw_log
 from etalage.data.formats.source import columns_of, label, read_columns
 from etalage.errors import DataError, did_you_mean
 
-NO_TIME = "none"
-"""Given as the time column: the table has none, and its rows are in time order."""
+NO_COLUMN = "none"
+"""Given for a column that is optional: there is none, whatever columns are called. Without times
+rows are in time order."""
+OPTIONAL = ("time", "value")
 
 # names of columns, without case and without anything but letters
 KNOWN_AS = {
@@ -49,12 +51,12 @@ def read(source: Any, names: Names, *, encoding: str = "utf-8") -> RawLog:
 
 
 def resolve(names: Names, columns: list[str], where: str) -> Names:
-    """Returns the names of all four columns; time and value are None where there is none.
+    """Returns the names of all columns; those that are optional are None where there is none.
 
     Raises:
         DataError: when a named column does not exist, or user, item or time is not recognised.
     """
-    named = [name for name in vars(names).values() if name is not None]
+    named = [name for name in vars(names).values() if name not in (None, NO_COLUMN)]
     if twice := next((name for name in named if named.count(name) > 1), None):
         raise DataError(f"column {twice!r} of {where} was named for two roles; each needs its own")
     found: dict[str, str | None] = {}
@@ -62,7 +64,7 @@ def resolve(names: Names, columns: list[str], where: str) -> Names:
         name = getattr(names, role)
         if name in columns:
             found[role] = name
-        elif role == "time" and name == NO_TIME:
+        elif role in OPTIONAL and name == NO_COLUMN:
             found[role] = None
         elif name is not None:
             raise DataError(
@@ -92,8 +94,6 @@ def recognise(role: str, columns: list[str]) -> str | None:
 
 
 def _name_it(role: str) -> str:
-    none = f", or --time {NO_TIME} when there is none and rows are in time order"
-    return (
-        f"Name the {role} column with --{role} COLUMN ({role}='COLUMN' in Python)"
-        f"{none if role == 'time' else ''}."
-    )
+    rows = " and rows are in time order" if role == "time" else ""
+    none = f", or --{role} {NO_COLUMN} when there is none{rows}" if role in OPTIONAL else ""
+    return f"Name the {role} column with --{role} COLUMN ({role}='COLUMN' in Python){none}."
