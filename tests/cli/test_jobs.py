@@ -1,5 +1,6 @@
 """Commands of the main job: what they print, what they leave, and how they fail."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,21 @@ def test_tokenize_shows_health_and_writes_ids(tmp_path: Path) -> None:
     assert code == 0, text
     assert "collision rate" in text
     assert len(SemanticIds.load(tmp_path / "ids.npz")) == 40
+
+
+def test_items_nested_as_a_shop_publishes_them_are_spelled(tmp_path: Path) -> None:
+    rows = [f"u{n % 30},{n % 20},{1_700_000_000 + 9 * n}\n" for n in range(600)]
+    (tmp_path / "log.csv").write_text("user,asin,time\n" + "".join(rows))
+    items = [
+        {"asin": n, "title": f"thing {n}", "categories": [["Beauty", f"c{n % 4}"], [n]],
+         "description": [n, n + 1]}
+        for n in range(20)
+    ]  # fmt: skip
+    (tmp_path / "items.jsonl").write_text("".join(f"{json.dumps(i)}\n" for i in items))
+    code, text = run("tokenize", tmp_path / "log.csv", "--set", "tokens.n_codes=4",
+                     "--set", "data.core=1")  # fmt: skip
+    assert code == 0, text
+    assert "thing 0" in text
 
 
 def test_export_copies_a_checked_bundle(exported: Exported, tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
 from etalage.data.describe import Description, describe
+from etalage.data.formats.catalogue import joined
 from etalage.data.ingest import open_dataset
 from etalage.data.kcore import k_core
 from etalage.data.simulated import SimulatedConfig, Truth, simulate
@@ -101,14 +101,8 @@ def item_names(data: Dataset) -> tuple[list[str], list[str]]:
     table = data.item_table
     if table is None:
         return none, none
-    titles = _text(table, "title") or none
-    return titles, _text(table, "category") or none
-
-
-def _text(table: pl.DataFrame, name: str) -> list[str] | None:
-    if name not in table.columns:
-        return None
-    column = table[name]
-    if column.dtype == pl.List(pl.String):
-        column = column.list.join(", ")
-    return column.cast(pl.String).fill_null("").to_list()
+    titles, categories = (
+        joined(table[name], ", ") if name in table.columns else none
+        for name in ("title", "category")
+    )
+    return titles, categories
