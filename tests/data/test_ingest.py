@@ -43,6 +43,13 @@ def test_the_order_of_the_file_does_not_change_the_ids(tmp_path: Path) -> None:
         ([1_700_000_000_000_000, 1_700_000_000_000_999], 1_700_000_000_000),
         ([1.7e9 + 0.5, 1.7e9 + 1], 1_700_000_000_500),
         (["2023-11-14T22:13:20", "2023-11-15T00:00:00"], 1_700_000_000_000),
+        ([20231114221320, 20231114221321], 1_700_000_000_000),
+        (["20231114221320", "20231115000000"], 1_700_000_000_000),
+        ([202311142213, 202311142214], 1_699_999_980_000),
+        ([20231114, 20240229], 1_699_920_000_000),
+        ([20231114.0, 20240229.0], 1_699_920_000_000),
+        ([20_231_114, 20_231_199], 20_231_114),  # no dates: positions
+        ([20_231_114, 90_000_000], 20_231_114),
         ([0, 1], 0),
     ],
 )
@@ -65,6 +72,14 @@ def test_times_of_any_unit_become_milliseconds(times: list, first: int) -> None:
         (
             "user,item,time\n1,2,1700000000\n1,3,1700000000000\n",
             "mixes units: 1 values read as milliseconds .* row 2.*, 1 as seconds .* row 1",
+        ),
+        (
+            "user,item,time\n1,2,20240131120000\n1,3,20240230120000\n1,4,20240301120000\n",
+            r"no moment of the calendar \(YYYYMMDDHHMMSS.* 1 of 3 rows; .* row 2: 20240230120000",
+        ),
+        (
+            "user,item,time\n1,2,20240131\n1,3,20240229\n1,4,20240230\n",
+            r"no moment of the calendar \(YYYYMMDD, .* 1 of 3 rows; .* row 3: 20240230",
         ),
         ("user,item,time\n1,2,5\n1,3,soon\n", "is no time .* row 1: '5'"),
         ("user,item,time\n1,2,\n", "'time' of clicks.csv has no value in 1 of 1 rows"),

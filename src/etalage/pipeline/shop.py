@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,14 +49,20 @@ class Spelling:
     codebooks: NDArray[np.float32]  # (levels, codes, D)
 
 
-def open_shop(recipe: Recipe) -> Shop:
-    """Reads or simulates the log of a recipe, and cuts it."""
+def open_shop(recipe: Recipe, *, now_ms: int | None = None) -> Shop:
+    """Reads or simulates the log of a recipe, and cuts it.
+
+    Times of a log that is read are held against `now_ms`, or the clock where it is not given; a
+    simulated shop has its own time, and is the same whenever it opens.
+    """
     wanted = recipe.data
     truth = None
     if wanted.path is None:
         config = checked(SimulatedConfig, wanted.simulated, "data.simulated")
         data, truth = simulate(config, seed=recipe.seed)
+        now_ms = None
     else:
+        now_ms = int(1000 * time()) if now_ms is None else now_ms
         data = open_dataset(
             wanted.path,
             user=wanted.user,
@@ -66,7 +73,7 @@ def open_shop(recipe: Recipe) -> Shop:
         )
     if wanted.core > 1:
         data = k_core(data, users=wanted.core, items=wanted.core)
-    log, found = data.interactions, describe(data)
+    log, found = data.interactions, describe(data, now_ms=now_ms)
     by_time = wanted.split.kind == "global_time" or (
         wanted.split.kind == "auto" and found.has_clock
     )
