@@ -69,6 +69,7 @@ def open_shop(recipe: Recipe, *, now_ms: int | None = None) -> Shop:
             item=wanted.item,
             time=wanted.time,
             value=wanted.value,
+            clicked=wanted.clicked,
             encoding=wanted.encoding,
         )
     if wanted.core > 1:

@@ -37,6 +37,9 @@ class DataRecipe(Config):
     """Column of times, where its name is unusual; 'none' takes the order of rows."""
     value: str | None = None
     """Column of ratings, counts or the like; 'none' goes without one."""
+    clicked: str | None = None
+    """Column that is 1 where what was shown was clicked, else 0, where its name is unusual; 'none'
+    takes every row as taken."""
     encoding: str = "utf-8"
     """Encoding of text files."""
     core: int = Field(1, ge=1)

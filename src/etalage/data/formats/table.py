@@ -12,10 +12,11 @@ from etalage.errors import DataError, did_you_mean
 NO_COLUMN = "none"
 """Given for a column that is optional: there is none, whatever columns are called. Without times
 rows are in time order."""
-OPTIONAL = ("time", "value")
+OPTIONAL = ("time", "value", "clicked")
 
 # names of columns, without case and without anything but letters
 KNOWN_AS = {
+    "clicked": ["clicked", "click", "isclick"],  # a label may be anything, and must be named
     "user": [
         "user", "userid", "uid", "visitor", "visitorid", "customer", "customerid", "client",
         "clientid", "member", "memberid", "reader", "readerid", "reviewerid", "person", "session",
@@ -36,10 +37,10 @@ KNOWN_AS = {
 
 
 def read(source: Any, names: Names, *, encoding: str = "utf-8") -> RawLog:
-    """Reads a table with a user, an item, a time and perhaps a value column.
+    """Reads a table with a user, an item, a time and perhaps a value and a clicked column.
 
     Columns that are not named are recognised by common names ("userId", "product_id",
-    "timestamp"); further columns are left out.
+    "timestamp"). Further columns are left out, but for a click log, where they are the context.
 
     Raises:
         DataError: for a column that is not there, a broken file, wrong types, no rows.
@@ -47,7 +48,8 @@ def read(source: Any, names: Names, *, encoding: str = "utf-8") -> RawLog:
     where = label(source)
     names = resolve(names, columns_of(source, encoding), where)
     wanted = [name for name in vars(names).values() if name is not None]
-    return raw_log(read_columns(source, wanted, encoding), names, where=where, format="table")
+    frame = read_columns(source, None if names.clicked else wanted, encoding)
+    return raw_log(frame, names, where=where, format="table")
 
 
 def resolve(names: Names, columns: list[str], where: str) -> Names:
@@ -73,8 +75,10 @@ def resolve(names: Names, columns: list[str], where: str) -> Names:
             )
         else:
             taken = {*named, *found.values()}
+            if role == "time" and found["clicked"]:  # a place in the window, not in an order
+                taken |= {name for name in columns if name.lower() == "position"}
             found[role] = recognise(role, [c for c in columns if c not in taken])
-            if found[role] is None and role != "value":
+            if found[role] is None and role not in ("value", "clicked"):
                 raise DataError(
                     f"cannot tell which column of {where} is the {role}"
                     f"{did_you_mean(role, columns)}; its columns are {listed(columns)}. "
