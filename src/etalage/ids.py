@@ -6,6 +6,7 @@ index, 0..N-1, and -1 means unknown or padding.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -16,13 +17,18 @@ from numpy.typing import NDArray
 from etalage.errors import DataError
 
 UNKNOWN = -1
+CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
+"""Text that is the same again when it is read as a number and written: "17", not "017", "+17" or
+" 17 ". Of 19 digits not all fit Int64."""
+
+_is_integer = re.compile(CANONICAL_INTEGER).fullmatch
 
 
 class Vocabulary:
     """An ordered set of external ids: `ids[index]` and back.
 
     Ids are all integers or all strings; a vocabulary of integers also understands their decimal
-    form ("17"), since JSON and URLs carry ids as text.
+    form ("17", and no other way to write it), since JSON and URLs carry ids as text.
 
     >>> shop = Vocabulary(["mug", "pot", "tea"])
     >>> shop.indices(["tea", "hat"]).tolist()
@@ -49,10 +55,9 @@ class Vocabulary:
     def index(self, external: Any) -> int:
         """Returns the index of one external id, or -1."""
         if self.is_integer and isinstance(external, str):
-            try:
-                external = int(external)
-            except ValueError:
+            if _is_integer(external) is None:
                 return UNKNOWN
+            external = int(external)
         elif not self.is_integer and isinstance(external, int):
             external = str(external)
         return self._index_of.get(external, UNKNOWN)

@@ -1,5 +1,6 @@
 """Commands of the main job: what they print, what they leave, and how they fail."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,21 @@ def test_tokenize_shows_health_and_writes_ids(tmp_path: Path) -> None:
     assert len(SemanticIds.load(tmp_path / "ids.npz")) == 40
 
 
+def test_items_nested_as_a_shop_publishes_them_are_spelled(tmp_path: Path) -> None:
+    rows = [f"u{n % 30},{n % 20},{1_700_000_000 + 9 * n}\n" for n in range(600)]
+    (tmp_path / "log.csv").write_text("user,asin,time\n" + "".join(rows))
+    items = [
+        {"asin": n, "title": f"thing {n}", "categories": [["Beauty", f"c{n % 4}"], [n]],
+         "description": [n, n + 1]}
+        for n in range(20)
+    ]  # fmt: skip
+    (tmp_path / "items.jsonl").write_text("".join(f"{json.dumps(i)}\n" for i in items))
+    code, text = run("tokenize", tmp_path / "log.csv", "--set", "tokens.n_codes=4",
+                     "--set", "data.core=1")  # fmt: skip
+    assert code == 0, text
+    assert "thing 0" in text
+
+
 def test_export_copies_a_checked_bundle(exported: Exported, tmp_path: Path) -> None:
     code, text = run("export", exported.folder.parent, tmp_path / "live")
     assert code == 0, text
@@ -43,6 +59,10 @@ def test_doctor_finds_parts_and_problems(tmp_path: Path) -> None:
     assert code == 0
     assert "torch 2" in text
     assert "duplicate" in text
+    assert "future" not in text
+    (tmp_path / "log.csv").write_text("user,item,time\na,b,1700000000\na,c,9700000000\n")
+    code, text = run("doctor", tmp_path / "log.csv")
+    assert "1 times lie in the future; the latest is 2277-05-19" in text
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,14 @@ def test_the_core_is_imported(log: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_click_log_is_imported_with_what_was_shown(tmp_path: Path) -> None:
+    log, shop = tmp_path / "log.csv", tmp_path / "shop"
+    log.write_text("user,item,time,label\na,x,1700000000,1\na,y,1700000000,0\nb,y,1700000009,1\n")
+    assert "2 interactions of 3 impressions" in run("import", log, shop, "--clicked", "label")
+    assert "3, 66.7 % clicked" in run("describe", shop)
+    assert "3 interactions, from" in run("import", log, shop)
+
+
 def test_what_is_wrong_is_said_and_nothing_is_written(log: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot tell which column .* is the time; .*--time"):
         run("import", log, tmp_path / "shop")

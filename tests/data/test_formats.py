@@ -1,11 +1,13 @@
 """Every form that people have their logs in says the same about the same events."""
 
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 from tests.realdata import need
 
+from etalage.data.formats.catalogue import joined
 from etalage.data.formats.source import read_separated
 from etalage.data.ingest import open_dataset
 from etalage.errors import DataError
@@ -140,6 +142,59 @@ def test_ids_of_text_and_of_numbers_find_each_other(tmp_path: Path) -> None:
     table = open_dataset(tmp_path / "clicks.csv").item_table
     assert table is not None
     assert table.rows() == [("2", "Pot"), ("x", None)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "category", "text"),
+    [
+        ('{"categories": [["Beauty", "c1"], ["Tools"]]}', ["Beauty", "c1", "Tools"], None),
+        ('{"category": [0, 7], "description": [1, 2]}', ["0", "7"], ["1", "2"]),
+        ('{"category": 3, "description": null}', "3", None),
+        ('{"category": {"id": 3, "names": ["Mugs", null]}}', ["3", "Mugs"], None),
+        ('{"category": [{"name": "Mugs"}], "description": []}', ["Mugs"], []),
+    ],
+)
+def test_whatever_an_item_table_nests_is_text_or_a_list_of_texts(
+    tmp_path: Path, facts: str, category: object, text: object
+) -> None:
+    other = '{"item": 2, "title": "Pot"}'
+    fill(
+        tmp_path,
+        clicks__csv="user,item,time\n1,2,3\n1,3,4\n",
+        items__jsonl=f'{other}\n{{"item": 3, "title": "Mug", {facts[1:]}\n',
+    )
+    data = open_dataset(tmp_path / "clicks.csv")
+    assert data.item_table is not None
+    assert data.item_table["category"].to_list() == [None, category]
+    if "description" in data.item_table.columns:
+        assert data.item_table["description"].to_list() == [None, text]
+
+
+def test_any_column_can_be_read_as_text() -> None:
+    frame = pl.DataFrame(
+        {
+            "array": pl.Series([["a", "b"], None], dtype=pl.Array(pl.String, 2)),
+            "kind": pl.Series(["mug", None], dtype=pl.Categorical),
+            "kinds": pl.Series([["mug", None], []], dtype=pl.List(pl.Categorical)),
+            "nothing": [None, None],
+            "no_lists": [[], []],
+            "flags": [[[True], [False]], [None]],
+            "day": [date(2024, 1, 31), None],
+            "bytes": [b"mug", b"\xff"],
+            "objects": pl.Series([["a", ("b", 1)], None], dtype=pl.Object),
+        }
+    )
+    assert {column.name: joined(column, "+") for column in frame.get_columns()} == {
+        "array": ["a+b", ""],
+        "kind": ["mug", ""],
+        "kinds": ["mug", ""],
+        "nothing": ["", ""],
+        "no_lists": ["", ""],
+        "flags": ["True+False", ""],
+        "day": ["2024-01-31", ""],
+        "bytes": ["mug", "\ufffd"],
+        "objects": ["a+('b', 1)", ""],
+    }
 
 
 @pytest.mark.realdata

@@ -43,6 +43,13 @@ def test_the_order_of_the_file_does_not_change_the_ids(tmp_path: Path) -> None:
         ([1_700_000_000_000_000, 1_700_000_000_000_999], 1_700_000_000_000),
         ([1.7e9 + 0.5, 1.7e9 + 1], 1_700_000_000_500),
         (["2023-11-14T22:13:20", "2023-11-15T00:00:00"], 1_700_000_000_000),
+        ([20231114221320, 20231114221321], 1_700_000_000_000),
+        (["20231114221320", "20231115000000"], 1_700_000_000_000),
+        ([202311142213, 202311142214], 1_699_999_980_000),
+        ([20231114, 20240229], 1_699_920_000_000),
+        ([20231114.0, 20240229.0], 1_699_920_000_000),
+        ([20_231_114, 20_231_199], 20_231_114),  # no dates: positions
+        ([20_231_114, 90_000_000], 20_231_114),
         ([0, 1], 0),
     ],
 )
@@ -66,12 +73,21 @@ def test_times_of_any_unit_become_milliseconds(times: list, first: int) -> None:
             "user,item,time\n1,2,1700000000\n1,3,1700000000000\n",
             "mixes units: 1 values read as milliseconds .* row 2.*, 1 as seconds .* row 1",
         ),
+        (
+            "user,item,time\n1,2,20240131120000\n1,3,20240230120000\n1,4,20240301120000\n",
+            r"no moment of the calendar \(YYYYMMDDHHMMSS.* 1 of 3 rows; .* row 2: 20240230120000",
+        ),
+        (
+            "user,item,time\n1,2,20240131\n1,3,20240229\n1,4,20240230\n",
+            r"no moment of the calendar \(YYYYMMDD, .* 1 of 3 rows; .* row 3: 20240230",
+        ),
         ("user,item,time\n1,2,5\n1,3,soon\n", "is no time .* row 1: '5'"),
         ("user,item,time\n1,2,\n", "'time' of clicks.csv has no value in 1 of 1 rows"),
         ("user,item,time\n1,2,nan\n", "is not a finite number"),
         ("user,item,time\n1,,5\n", "item column 'item' of clicks.csv has no id in 1 of 1 rows"),
         ("user,item,time,rating\n1,2,5,NaN\n", "is not a number in 1 of 1 .* row 1: 'NaN'"),
         ("user,item,time,rating\n1,2,5,\n", "is not a number in 1 of 1 .* row 1: None"),
+        ("user,item,time,count\n1,2,5,\n", "go without one: --value none"),
         ("user,item,time,rating\n1,2,5,4\n1,3,5,good\n", "is not a number .* row 2: 'good'"),
         ("user,item,time\n1,2,5\n1,2,5,6,7\n", "as many cells as the header"),
         ("ann,mug,1700000000\n", "columns are 'column_1', 'column_2', 'column_3'"),
@@ -125,6 +141,17 @@ def test_ids_keep_their_text_where_a_number_would_lose_it(tmp_path: Path) -> Non
 def test_a_table_without_times_is_in_order_of_its_rows(tmp_path: Path) -> None:
     data = open_dataset(write(tmp_path, "uid;sku\nann;mug\nbob;pot\nann;tea\n"), time="none")
     assert data.interactions.times.tolist() == [0, 2, 1]
+
+
+def test_ratings_with_a_gap_can_be_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item,time,rating\n1,2,5,\n1,3,6,4\n")
+    data = open_dataset(path, value="none")
+    assert data.interactions.values is None
+    assert data.interactions.items.tolist() == [0, 1]
+    data = open_dataset(path, value="none", time="none")
+    assert (data.interactions.values, data.interactions.times.tolist()) == (None, [0, 1])
+    with pytest.raises(DataError, match=r"'stars' not found .*or --value none when there is none"):
+        open_dataset(path, value="stars")
 
 
 def test_any_data_frame_and_any_packing_give_the_same(tmp_path: Path) -> None:

@@ -17,12 +17,6 @@ from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.catalogue import Catalogue
 
 
-@pytest.fixture(scope="module")
-def client(exported: Exported) -> Iterator[TestClient]:
-    with TestClient(create_app(exported.folder)) as client:
-        yield client
-
-
 def test_a_visitor_sees_history_and_window(client: TestClient) -> None:
     text = client.get("/", params={"visitor": "visitor-00003"}).text
     assert "What visitor-00003 looked at" in text

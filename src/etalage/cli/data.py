@@ -11,7 +11,13 @@ Source = Annotated[str, typer.Argument(help="A file, a glob pattern, or a folder
 User = Annotated[str | None, typer.Option(help="Column of user ids, where its name is unusual.")]
 Item = Annotated[str | None, typer.Option(help="Column of item ids, where its name is unusual.")]
 Time = Annotated[str | None, typer.Option(help="Column of times; 'none' takes the order of rows.")]
-Value = Annotated[str | None, typer.Option(help="Column of ratings, counts or the like.")]
+Value = Annotated[
+    str | None, typer.Option(help="Column of ratings or counts; 'none' goes without one.")
+]
+Clicked = Annotated[
+    str | None,
+    typer.Option(help="Column that is 1 where what was shown was clicked, else 0; 'none': ignore."),
+]
 Encoding = Annotated[str, typer.Option(help="Encoding of text files, for example latin-1.")]
 
 
@@ -23,6 +29,7 @@ def import_(
     item: Item = None,
     time: Time = None,
     value: Value = None,
+    clicked: Clicked = None,
     encoding: Encoding = "utf-8",
     terms: Annotated[
         str | None, typer.Option(help="Under which terms the data may be used; kept with it.")
@@ -35,19 +42,22 @@ def import_(
     """Read a log in any form and store it as Parquet with a manifest.
 
     Understands CSV and TSV, Parquet, JSON lines, RecBole's atomic files, the original files of
-    MovieLens, and sequence files; an item table that lies beside the log comes along.
+    MovieLens, and sequence files; an item table that lies beside the log comes along. A table with
+    a column of clicks is a log of what was shown.
     """
     from etalage.data import store
     from etalage.data.ingest import open_dataset
     from etalage.data.kcore import k_core
 
-    data = open_dataset(source, user=user, item=item, time=time, value=value, encoding=encoding)
+    names = {"user": user, "item": item, "time": time, "value": value, "clicked": clicked}
+    data = open_dataset(source, **names, encoding=encoding)
     if user_events > 1 or item_events > 1:
         data = k_core(data, users=user_events, items=item_events)
     store.save(data, folder, terms=terms)
+    shown = "" if data.impressions is None else f" of {len(data.impressions):,} impressions"
     typer.echo(
         f"{folder}: {data.n_users:,} users, {data.n_items:,} items, "
-        f"{len(data.interactions):,} interactions, from {data.manifest['source']}"
+        f"{len(data.interactions):,} interactions{shown}, from {data.manifest['source']}"
     )
 
 
@@ -58,6 +68,7 @@ def describe(
     item: Item = None,
     time: Time = None,
     value: Value = None,
+    clicked: Clicked = None,
     encoding: Encoding = "utf-8",
     picture: Annotated[
         Path | None, typer.Option(help="Write a picture of the log to this SVG file.")
@@ -72,7 +83,8 @@ def describe(
     from etalage.data import picture as drawing
     from etalage.data.ingest import open_dataset
 
-    data = open_dataset(source, user=user, item=item, time=time, value=value, encoding=encoding)
+    names = {"user": user, "item": item, "time": time, "value": value, "clicked": clicked}
+    data = open_dataset(source, **names, encoding=encoding)
     found = health.describe(data, now_ms=int(1000 * now()))
     if picture is not None:
         drawing.write(drawing.picture(found), picture)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
 from etalage.data.formats.times import SMALLEST_CLOCK, utc
+from etalage.data.impressions import telling
 from etalage.data.interactions import Interactions
 
 LATE = 0.1
@@ -30,6 +31,10 @@ class Description:
     n_users: int
     n_items: int
     n_interactions: int
+    n_impressions: int
+    """What was shown, clicked or not; 0 where the log does not say."""
+    click_share: float | None
+    """Share of the impressions that were clicked."""
     sparsity: float
     """Share of all pairs of a user and an item that never met."""
     has_clock: bool
@@ -72,10 +77,15 @@ class Description:
             if self.has_clock
             else "order only, no clock"
         )
+        shown = []
+        if self.n_impressions:
+            clicked = f"{_percent(self.click_share)} clicked"
+            shown = [("impressions", f"{self.n_impressions:,}, {clicked}")]
         return [
             ("users", f"{self.n_users:,}"),
             ("items", f"{self.n_items:,}"),
             ("interactions", f"{self.n_interactions:,}"),
+            *shown,
             ("sparsity", _percent(self.sparsity, 3)),
             ("time", when),
             ("history", f"median {self.median_history:g}, longest {self.longest_history:,}"),
@@ -91,7 +101,8 @@ class Description:
 
 def describe(dataset: Dataset, *, now_ms: int | None = None) -> Description:
     """Measures a log; with `now_ms`, times after it are reported as lying in the future."""
-    log = dataset.interactions
+    log, shown = dataset.interactions, dataset.impressions
+    clicks = np.zeros(0) if shown is None else shown["clicked"].to_numpy()
     n = len(log)
     times = log.times
     lengths = np.diff(log.offsets)
@@ -109,6 +120,8 @@ def describe(dataset: Dataset, *, now_ms: int | None = None) -> Description:
         n_users=dataset.n_users,
         n_items=dataset.n_items,
         n_interactions=n,
+        n_impressions=len(clicks),
+        click_share=float(clicks.mean()) if len(clicks) else None,
         sparsity=1 - pairs / max(dataset.n_users * dataset.n_items, 1),
         has_clock=has_clock,
         first_ms=int(times.min()) if n else 0,
@@ -160,6 +173,12 @@ def _problems(
         found.append(
             "most users have a single interaction, so there is nothing to learn order from"
         )
+    if dataset.impressions is not None:
+        found += [
+            f"{name!r} tells what was clicked: all {told:,} impressions with some of its values "
+            "were. If it is known only after a click, leave it out of the log"
+            for name, told in telling(dataset.impressions)
+        ]
     return found
 
 

@@ -15,6 +15,7 @@ from etalage.data.formats import atomic, movielens, sequences, table
 from etalage.data.formats.catalogue import item_table, read_beside, user_table
 from etalage.data.formats.raw import Names, RawLog
 from etalage.data.formats.source import files_of, label
+from etalage.data.impressions import impressions_of
 from etalage.data.interactions import Interactions
 from etalage.errors import DataError
 from etalage.ids import Vocabulary
@@ -32,18 +33,22 @@ def open_dataset(
     item: str | None = None,
     time: str | None = None,
     value: str | None = None,
+    clicked: str | None = None,
     encoding: str = "utf-8",
 ) -> Dataset:
     """Opens a log: a stored dataset, a table, or the files of RecBole, MovieLens or S3-Rec.
 
     `path` is a file, a glob pattern, a folder, or a data frame. Column names need giving only
-    where they are not the usual ones; `time="none"` takes the order of the rows as time. An item
-    table that lies beside the log comes along.
+    where they are not the usual ones; `time="none"` takes the order of the rows as time, and
+    `value="none"` leaves ratings out. An item table that lies beside the log comes along.
+
+    A table with a column of clicks, 0 or 1, is a log of what was shown: all rows become the
+    impressions, with what else is known of them, and those that were clicked the interactions.
 
     Raises:
         DataError: when nothing readable is there, with what was found instead.
     """
-    names = Names(user, item, time, value)
+    names = Names(user, item, time, value, clicked)
     if not isinstance(path, str | Path):
         return as_dataset(table.read(path, names), name="table")
     if Path(path).is_dir():
@@ -80,13 +85,18 @@ def as_dataset(
     users, user_index = indexed(raw.frame["user"])
     items, item_index = indexed(raw.frame["item"])
     described = raw.items if raw.items is not None else beside
+    log = raw.frame.with_columns(user=user_index, item=item_index)
+    impressions = None
+    if raw.context is not None:
+        impressions = impressions_of(log, raw.context)
+        log = log.filter(pl.col("clicked") == 1)
     return Dataset(
         name,
         Interactions.from_arrays(
-            user_index,
-            item_index,
-            raw.frame["time"],
-            raw.frame["value"] if "value" in raw.frame.columns else None,
+            log["user"],
+            log["item"],
+            log["time"],
+            log["value"] if "value" in log.columns else None,
             n_users=len(users),
             n_items=len(items),
         ),
@@ -94,6 +104,7 @@ def as_dataset(
         items,
         item_table=None if described is None else item_table(described, items, name),
         user_table=None if raw.users is None else user_table(raw.users, users, name),
+        impressions=impressions,
         manifest={"source": name, "format": raw.format} | (source or {}),
     )
 

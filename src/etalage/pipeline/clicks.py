@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
 from etalage.data.features import FeatureTable
+from etalage.data.impressions import MOST_VALUES, NO_CONTEXT
 from etalage.data.interactions import Interactions
 from etalage.data.negatives import NegativeSampler
 from etalage.data.ragged import Histories, ItemSets, gather
@@ -28,8 +29,8 @@ from etalage.recipe.recipe import RankingRecipe
 from etalage.seeds import generator
 from etalage.serve.runtime.features import RankingFeatures
 
-NO_CONTEXT = {"user", "item", "time", "clicked", "true_probability"}
-MOST_VALUES = 1000
+PLACES = ("slot", "position", "place", "rank")
+"""Names of where in the window something was shown; a request asks about the first place."""
 VISITS_AT_ONCE = 4096
 
 
@@ -124,7 +125,7 @@ def ranking_features(
         n_categories=len(known),
         content=vectors if any(item_names(shop.data)[0]) else None,
         contexts=contexts,
-        defaults={"slot": contexts["slot"][0]} if "slot" in contexts else {},
+        defaults={name: contexts[name][0] for name in PLACES if contexts.get(name)},
         history_length=recipe.history_length,
     )
 

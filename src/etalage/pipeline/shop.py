@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import time
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
 from etalage.data.describe import Description, describe
+from etalage.data.formats.catalogue import joined
 from etalage.data.ingest import open_dataset
 from etalage.data.kcore import k_core
 from etalage.data.simulated import SimulatedConfig, Truth, simulate
@@ -48,25 +49,32 @@ class Spelling:
     codebooks: NDArray[np.float32]  # (levels, codes, D)
 
 
-def open_shop(recipe: Recipe) -> Shop:
-    """Reads or simulates the log of a recipe, and cuts it."""
+def open_shop(recipe: Recipe, *, now_ms: int | None = None) -> Shop:
+    """Reads or simulates the log of a recipe, and cuts it.
+
+    Times of a log that is read are held against `now_ms`, or the clock where it is not given; a
+    simulated shop has its own time, and is the same whenever it opens.
+    """
     wanted = recipe.data
     truth = None
     if wanted.path is None:
         config = checked(SimulatedConfig, wanted.simulated, "data.simulated")
         data, truth = simulate(config, seed=recipe.seed)
+        now_ms = None
     else:
+        now_ms = int(1000 * time()) if now_ms is None else now_ms
         data = open_dataset(
             wanted.path,
             user=wanted.user,
             item=wanted.item,
             time=wanted.time,
             value=wanted.value,
+            clicked=wanted.clicked,
             encoding=wanted.encoding,
         )
     if wanted.core > 1:
         data = k_core(data, users=wanted.core, items=wanted.core)
-    log, found = data.interactions, describe(data)
+    log, found = data.interactions, describe(data, now_ms=now_ms)
     by_time = wanted.split.kind == "global_time" or (
         wanted.split.kind == "auto" and found.has_clock
     )
@@ -101,14 +109,8 @@ def item_names(data: Dataset) -> tuple[list[str], list[str]]:
     table = data.item_table
     if table is None:
         return none, none
-    titles = _text(table, "title") or none
-    return titles, _text(table, "category") or none
-
-
-def _text(table: pl.DataFrame, name: str) -> list[str] | None:
-    if name not in table.columns:
-        return None
-    column = table[name]
-    if column.dtype == pl.List(pl.String):
-        column = column.list.join(", ")
-    return column.cast(pl.String).fill_null("").to_list()
+    titles, categories = (
+        joined(table[name], ", ") if name in table.columns else none
+        for name in ("title", "category")
+    )
+    return titles, categories

@@ -36,7 +36,10 @@ class DataRecipe(Config):
     time: str | None = None
     """Column of times, where its name is unusual; 'none' takes the order of rows."""
     value: str | None = None
-    """Column of ratings, counts or the like."""
+    """Column of ratings, counts or the like; 'none' goes without one."""
+    clicked: str | None = None
+    """Column that is 1 where what was shown was clicked, else 0, where its name is unusual; 'none'
+    takes every row as taken."""
     encoding: str = "utf-8"
     """Encoding of text files."""
     core: int = Field(1, ge=1)

@@ -67,7 +67,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Reads a manifest and checks every file against it.
 
     Raises:
-        BundleError: for a missing, cut, changed or left-over file, or a bundle of another format.
+        BundleError: for a missing, cut, changed or left-over file, a bundle of another format, or
+            a file that the system does not hand over (then with the system's error as its cause).
     """
     again = "export the bundle again with: etalage export"
     try:
@@ -86,6 +87,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for name in FACTS:
         if name not in manifest:
             raise BundleError(f"{folder}/manifest.json does not say {name!r}; {again}")
+    try:
+        _check_files(folder, files, again)
+    except OSError as error:
+        raise BundleError(f"{folder} cannot be read ({error}); {again}") from error
+    return manifest
+
+
+def _check_files(folder: Path, files: dict[str, tuple[int, str]], again: str) -> None:
+    """Compares what lies in a folder with what its manifest lists: bytes and sha256 by name."""
     for path in folder.rglob("[!.]*"):
         # a bundle copied over an older one would else be served with parts of both
         if path.is_file() and str(path.relative_to(folder)) not in {"manifest.json", *files}:
@@ -101,7 +111,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             )
         if _sha256(path) != sha256:
             raise BundleError(f"{path} was changed: its sha256 differs; {again}")
-    return manifest
 
 
 def _sha256(path: Path) -> str:

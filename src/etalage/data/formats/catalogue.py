@@ -1,11 +1,14 @@
 """What are these items? Tables that describe the ids of a log, brought to one form.
 
-An item table has the columns `item`, `title` and `category` first, where it has them at all.
+An item table has the columns `item`, `title` and `category` first, where it has them at all. What
+says what an item is (`TEXT_COLUMNS`) is text, or a list of texts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -20,6 +23,9 @@ USUAL = {
     "title": ("title", "movie_title", "item_name", "product_name", "name"),
     "category": ("category", "categories", "class", "genres", "genre"),
 }
+
+TEXT_COLUMNS = ("title", "brand", "category", "attributes", "description")
+"""Columns of an item table that say what an item is, in the order they are read."""
 
 
 def read_beside(log: Path, encoding: str = "utf-8") -> pl.DataFrame | None:
@@ -39,8 +45,46 @@ def item_table(table: pl.DataFrame, items: Vocabulary, where: str) -> pl.DataFra
         have = next((name for name in usual if name in table.columns), None)
         if have is not None:
             table = table.rename({have: ours})
+    table = table.with_columns(texts(table[c]) for c in TEXT_COLUMNS if c in table.columns)
     first = [c for c in ("item", "title", "category") if c in table.columns]
     return table.select(*first, pl.exclude(first))
+
+
+def texts(column: pl.Series) -> pl.Series:
+    """Brings a column to text, or to one list of texts an item, in whatever it is nested.
+
+    Of named fields only the values are kept, in their order; what is missing is left out.
+
+    >>> texts(pl.Series([[["Beauty", "c1"], ["Tools"]], None])).to_list()
+    [['Beauty', 'c1', 'Tools'], None]
+    >>> texts(pl.Series([{"colour": "red", "size": 3}])).to_list()
+    [['red', '3']]
+    """
+    if column.dtype in (pl.String, pl.List(pl.String)):
+        return column
+    if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
+        rows = [None if row is None else list(_leaves(row)) for row in column.to_list()]
+        return pl.Series(column.name, rows, dtype=pl.List(pl.String))
+    return column.cast(pl.String)
+
+
+def joined(column: pl.Series, separator: str) -> list[str]:
+    """One text an item, '' where there is none; what is a list is joined."""
+    column = texts(column)
+    if column.dtype != pl.String:
+        column = column.list.drop_nulls().list.join(separator)
+    return column.fill_null("").to_list()
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """The values in lists and named fields, one after the other, as text."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | pl.Series):
+        for part in value:
+            yield from _leaves(part)
+    elif value is not None:
+        yield value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def user_table(table: pl.DataFrame, users: Vocabulary, where: str) -> pl.DataFrame:

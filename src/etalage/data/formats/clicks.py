@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from etalage.data.formats.raw import listed
+from etalage.data.formats.raw import listed, zeros_and_ones
 from etalage.data.formats.source import columns_of, label, read_columns, read_text
 from etalage.errors import DataError, did_you_mean
 
@@ -54,16 +54,9 @@ def read_clicks(source: Any, *, click: str | None = None, encoding: str = "utf-8
 def _with_label(frame: pl.DataFrame, name: str, where: str) -> pl.DataFrame:
     if not len(frame):
         raise DataError(f"{where} has no rows; expected at least one impression")
-    numbers = frame[name].cast(pl.Float64, strict=False)
-    bad = ~numbers.is_in([0.0, 1.0]).fill_null(False)
-    if bad.any():
-        row = int(bad.arg_max() or 0)
-        raise DataError(
-            f"label column {name!r} of {where} is not 0 or 1 in {bad.sum():,} of "
-            f"{len(bad):,} rows; the first is row {row + 1:,}: {frame[name][row]!r}. "
-            "Correct or remove these rows"
-        )
-    return frame.select(numbers.cast(pl.Int8).alias("label"), pl.exclude(name, "label"))
+    what = f"label column {name!r} of {where}"
+    labels = zeros_and_ones(frame[name], what, "Correct or remove these rows")
+    return frame.select(labels.alias("label"), pl.exclude(name, "label"))
 
 
 def _numbers(column: pl.Series) -> pl.Series:

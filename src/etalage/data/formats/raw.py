@@ -12,12 +12,16 @@ from etalage.errors import DataError
 
 @dataclass(frozen=True)
 class Names:
-    """Which column is which, where the caller said so; None leaves it to be recognised."""
+    """Which column is which, where the caller said so.
+
+    None leaves it to be recognised; time, value and clicked may be 'none', for there is none.
+    """
 
     user: str | None = None
     item: str | None = None
     time: str | None = None
     value: str | None = None
+    clicked: str | None = None
 
     def given(self) -> list[str]:
         """Returns the roles that the caller named."""
@@ -28,12 +32,14 @@ class Names:
 class RawLog:
     """A log in file order: user and item as given, time Int64, value Float32 where there is one.
 
-    Times are milliseconds UTC, or positions where the log has no clock. `items` and `users`
-    describe the ids in their column `item` or `user`.
+    Times are milliseconds UTC, or positions where the log has no clock. A click log has `clicked`
+    too, Int8 0 or 1, and its further columns are in `context`; values of what was not clicked mean
+    nothing. `items` and `users` describe the ids in their column `item` or `user`.
     """
 
     frame: pl.DataFrame
     format: str
+    context: pl.DataFrame | None = None
     items: pl.DataFrame | None = None
     users: pl.DataFrame | None = None
 
@@ -52,7 +58,8 @@ def raw_log(
     Without a time column the rows count as being in time order.
 
     Raises:
-        DataError: for a table without rows, a missing id, a wrong type or a wrong time.
+        DataError: for a table without rows, a missing id, a wrong type, a wrong time, or clicks
+            that are not 0 and 1.
     """
     assert names.user is not None
     assert names.item is not None
@@ -66,9 +73,17 @@ def raw_log(
         columns["time"] = pl.int_range(len(frame), dtype=pl.Int64, eager=True)
     else:
         columns["time"] = to_ms(frame[names.time], f"time column {names.time!r} of {where}")
+    context = needed = None
+    if names.clicked is not None:
+        columns["clicked"] = _clicks(
+            frame[names.clicked], f"clicked column {names.clicked!r} of {where}"
+        )
+        needed = columns["clicked"] == 1  # what was not clicked has no rating
+        context = frame.drop(name for name in vars(names).values() if name is not None)
     if names.value is not None:
-        columns["value"] = _values(frame[names.value], f"value column {names.value!r} of {where}")
-    return RawLog(pl.DataFrame(columns), format, items, users)
+        what = f"value column {names.value!r} of {where}"
+        columns["value"] = _values(frame[names.value], what, needed)
+    return RawLog(pl.DataFrame(columns), format, context, items, users)
 
 
 def listed(columns: list[str]) -> str:
@@ -106,13 +121,51 @@ def ids(column: pl.Series, what: str) -> pl.Series:
     return column.cast(pl.String) if whole.null_count() else whole  # beyond Int64 they are text
 
 
-def _values(values: pl.Series, what: str) -> pl.Series:
+def zeros_and_ones(column: pl.Series, what: str, advice: str) -> pl.Series:
+    """Returns numbers, truth values or their text as Int8, 0 or 1.
+
+    Raises:
+        DataError: for anything else; `advice` says what to do.
+    """
+    numbers = column.cast(pl.Float64, strict=False)
+    if column.dtype == pl.String:
+        truth = column.str.to_lowercase().replace_strict({"true": 1.0, "false": 0.0}, default=None)
+        numbers = numbers.fill_null(truth)
+    bad = ~numbers.is_in([0.0, 1.0]).fill_null(False)
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        raise DataError(
+            f"{what} is not 0 or 1 in {bad.sum():,} of {len(bad):,} rows; the first is row "
+            f"{row + 1:,}: {column[row]!r}. {advice}"
+        )
+    return numbers.cast(pl.Int8)
+
+
+def _clicks(column: pl.Series, what: str) -> pl.Series:
+    none = (
+        "Name another column, or go without one, and every row counts as taken: --clicked none "
+        "(clicked='none' in Python)"
+    )
+    clicks = zeros_and_ones(column, what, f"Correct or remove these rows. {none}")
+    if clicks.n_unique() < 2:
+        raise DataError(
+            f"{what} is {clicks[0]} in all {len(clicks):,} rows; a click log needs what was "
+            f"clicked and what was not. {none}"
+        )
+    return clicks
+
+
+def _values(values: pl.Series, what: str, needed: pl.Series | None) -> pl.Series:
+    """Returns Float32; of a click log only the rows that are `needed` must have a number."""
     numbers = values.cast(pl.Float32, strict=False)
     bad = numbers.is_null() | numbers.is_nan().fill_null(True)
+    if needed is not None:
+        bad &= needed
     if bad.any():
         row = int(bad.arg_max() or 0)
         raise DataError(
             f"{what} is not a number in {bad.sum():,} of {len(values):,} rows; the first is row "
-            f"{row + 1:,}: {values[row]!r}. Correct or remove these rows, or name another column"
+            f"{row + 1:,}: {values[row]!r}. Correct or remove these rows, name another column, or "
+            "go without one: --value none (value='none' in Python)"
         )
     return numbers

@@ -17,14 +17,13 @@ from typing import Any
 import polars as pl
 
 from etalage.errors import DataError, did_you_mean
+from etalage.ids import CANONICAL_INTEGER
 
 SEPARATORS = ["\t", ",", ";", "|"]
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson")
 UNREADABLE = (pl.exceptions.PolarsError, OSError, EOFError, zlib.error)  # the last two of gzip
 NUMBER = r"-?[0-9]+(\.[0-9]*)?"
-# numbers that read back as the same text; 18 digits fit Int64
-CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 ENCODING_HELP = "name its encoding, for example --encoding latin-1 (encoding='latin-1' in Python)"
 
 
@@ -72,7 +71,8 @@ def integers_where_exact(column: pl.Series) -> pl.Series:
     for part in (column.head(1000), column):  # most text shows in the first thousand
         if not part.drop_nulls().str.contains(CANONICAL_INTEGER).all():
             return column
-    return column.cast(pl.Int64)
+    numbers = column.cast(pl.Int64, strict=False)
+    return column if numbers.null_count() > column.null_count() else numbers  # beyond Int64
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

@@ -9,11 +9,14 @@ from etalage.data.formats.raw import Names, RawLog, listed, raw_log
 from etalage.data.formats.source import columns_of, label, read_columns
 from etalage.errors import DataError, did_you_mean
 
-NO_TIME = "none"
-"""Given as the time column: the table has none, and its rows are in time order."""
+NO_COLUMN = "none"
+"""Given for a column that is optional: there is none, whatever columns are called. Without times
+rows are in time order."""
+OPTIONAL = ("time", "value", "clicked")
 
 # names of columns, without case and without anything but letters
 KNOWN_AS = {
+    "clicked": ["clicked", "click", "isclick"],  # a label may be anything, and must be named
     "user": [
         "user", "userid", "uid", "visitor", "visitorid", "customer", "customerid", "client",
         "clientid", "member", "memberid", "reader", "readerid", "reviewerid", "person", "session",
@@ -34,10 +37,10 @@ KNOWN_AS = {
 
 
 def read(source: Any, names: Names, *, encoding: str = "utf-8") -> RawLog:
-    """Reads a table with a user, an item, a time and perhaps a value column.
+    """Reads a table with a user, an item, a time and perhaps a value and a clicked column.
 
     Columns that are not named are recognised by common names ("userId", "product_id",
-    "timestamp"); further columns are left out.
+    "timestamp"). Further columns are left out, but for a click log, where they are the context.
 
     Raises:
         DataError: for a column that is not there, a broken file, wrong types, no rows.
@@ -45,16 +48,17 @@ def read(source: Any, names: Names, *, encoding: str = "utf-8") -> RawLog:
     where = label(source)
     names = resolve(names, columns_of(source, encoding), where)
     wanted = [name for name in vars(names).values() if name is not None]
-    return raw_log(read_columns(source, wanted, encoding), names, where=where, format="table")
+    frame = read_columns(source, None if names.clicked else wanted, encoding)
+    return raw_log(frame, names, where=where, format="table")
 
 
 def resolve(names: Names, columns: list[str], where: str) -> Names:
-    """Returns the names of all four columns; time and value are None where there is none.
+    """Returns the names of all columns; those that are optional are None where there is none.
 
     Raises:
         DataError: when a named column does not exist, or user, item or time is not recognised.
     """
-    named = [name for name in vars(names).values() if name is not None]
+    named = [name for name in vars(names).values() if name not in (None, NO_COLUMN)]
     if twice := next((name for name in named if named.count(name) > 1), None):
         raise DataError(f"column {twice!r} of {where} was named for two roles; each needs its own")
     found: dict[str, str | None] = {}
@@ -62,7 +66,7 @@ def resolve(names: Names, columns: list[str], where: str) -> Names:
         name = getattr(names, role)
         if name in columns:
             found[role] = name
-        elif role == "time" and name == NO_TIME:
+        elif role in OPTIONAL and name == NO_COLUMN:
             found[role] = None
         elif name is not None:
             raise DataError(
@@ -71,8 +75,10 @@ def resolve(names: Names, columns: list[str], where: str) -> Names:
             )
         else:
             taken = {*named, *found.values()}
+            if role == "time" and found["clicked"]:  # a place in the window, not in an order
+                taken |= {name for name in columns if name.lower() == "position"}
             found[role] = recognise(role, [c for c in columns if c not in taken])
-            if found[role] is None and role != "value":
+            if found[role] is None and role not in ("value", "clicked"):
                 raise DataError(
                     f"cannot tell which column of {where} is the {role}"
                     f"{did_you_mean(role, columns)}; its columns are {listed(columns)}. "
@@ -92,8 +98,6 @@ def recognise(role: str, columns: list[str]) -> str | None:
 
 
 def _name_it(role: str) -> str:
-    none = f", or --time {NO_TIME} when there is none and rows are in time order"
-    return (
-        f"Name the {role} column with --{role} COLUMN ({role}='COLUMN' in Python)"
-        f"{none if role == 'time' else ''}."
-    )
+    rows = " and rows are in time order" if role == "time" else ""
+    none = f", or --{role} {NO_COLUMN} when there is none{rows}" if role in OPTIONAL else ""
+    return f"Name the {role} column with --{role} COLUMN ({role}='COLUMN' in Python){none}."

@@ -19,6 +19,13 @@ UNITS = [
     ("microseconds", 10**14, 1e-3),
     ("nanoseconds", 10**17, 1e-6),
 ]
+# moments written out as one number: how, and between which numbers they lie (1970 to 2100). As
+# another unit these would be the years 2594 to 2636, half of 1976, or positions.
+CALENDAR = [
+    ("YYYYMMDDHHMMSS", "%Y%m%d%H%M%S", 19700101000000, 20991231235959),
+    ("YYYYMMDDHHMM", "%Y%m%d%H%M", 197001010000, 209912312359),
+    ("YYYYMMDD", "%Y%m%d", 19700101, 20991231),
+]
 ISO_FORMATS = [
     "%Y-%m-%dT%H:%M:%S%.f%#z",
     "%Y-%m-%d %H:%M:%S%.f%#z",
@@ -34,7 +41,8 @@ def to_ms(times: pl.Series, column: str) -> pl.Series:
 
     The unit is read off the size of the numbers: seconds lie below 10^11, milliseconds below
     10^14, and so on, for any moment from 1973 to 5138. Numbers that are all below 10^8 are
-    positions ("third event"), kept as they are. Text is ISO 8601; without a zone it is UTC.
+    positions ("third event"), kept as they are. Numbers that are all dates (20240131) or moments
+    (20240131120000) of the calendar are taken as such. Text is ISO 8601; without a zone all is UTC.
 
     Raises:
         DataError: where a time is missing, negative, not a time, or in another unit than the rest.
@@ -57,7 +65,8 @@ def to_ms(times: pl.Series, column: str) -> pl.Series:
         _refuse(column, "is not a finite number", ~times.is_finite(), times)
     if len(times) and _number(times.min()) < 0:
         _refuse(column, "is negative", times < 0, times)
-    return _from_numbers(times, column)
+    moments = _from_calendar(times, column)
+    return _from_numbers(times, column) if moments is None else moments
 
 
 def utc(ms: int) -> str:
@@ -70,6 +79,28 @@ def utc(ms: int) -> str:
         return datetime.fromtimestamp(ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return f"{ms} ms"
+
+
+def _from_calendar(times: pl.Series, column: str) -> pl.Series | None:
+    """Returns moments written out as numbers in milliseconds; None where they are no such.
+
+    One may stand for a position by chance; all of a column, or most, do not.
+    """
+    if not len(times):
+        return None
+    low, high = _number(times.min()), _number(times.max())
+    for written, form, first, last in CALENDAR:
+        if not first <= low <= high <= last:
+            continue
+        whole = times.cast(pl.Int64)
+        moments = whole.cast(pl.String).str.to_datetime(form, strict=False, time_unit="ms")
+        bad = moments.is_null() | (whole != times)
+        if 2 * bad.sum() >= len(bad):
+            return None
+        if bad.any():
+            _refuse(column, f"is no moment of the calendar ({written}, as most are)", bad, times)
+        return moments.dt.epoch("ms")
+    return None
 
 
 def _from_numbers(times: pl.Series, column: str) -> pl.Series:

@@ -6,17 +6,14 @@ Letters: U people, N items, D width.
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
+from etalage.data.formats.catalogue import TEXT_COLUMNS, joined
 from etalage.data.interactions import Interactions
 from etalage.language.hashing import HashingEncoder
 from etalage.language.projection import leading_directions, unit_rows
 from etalage.seeds import generator
-
-TEXT_COLUMNS = ("title", "brand", "category", "attributes", "description")
-"""Columns of an item table that say what an item is, in the order they are read."""
 
 
 def item_vectors(data: Dataset, width: int, seed: int) -> NDArray[np.float32]:
@@ -35,14 +32,8 @@ def item_texts(data: Dataset) -> list[str] | None:
     table = data.item_table
     if table is None or "title" not in table.columns:
         return None
-    columns = [
-        (pl.col(name).list.join(" ") if table.schema[name] == pl.List(pl.String) else pl.col(name))
-        .cast(pl.String)
-        .fill_null("")
-        for name in TEXT_COLUMNS
-        if name in table.columns
-    ]
-    return table.select(pl.concat_str(columns, separator=" ")).to_series().to_list()
+    columns = [joined(table[name], " ") for name in TEXT_COLUMNS if name in table.columns]
+    return [" ".join(parts) for parts in zip(*columns, strict=True)]
 
 
 def cooccurrence_vectors(log: Interactions, width: int, seed: int) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from etalage.serve.runtime.engine import Answer, Engine
+from etalage.serve.runtime.engine import Answer, Clock, Engine
 from etalage.serve.runtime.live import Live
 from etalage.serve.runtime.page import apology, page, style
 from etalage.serve.runtime.requests import MOST_BYTES, Asked, RequestError, asked, read_body
@@ -134,11 +134,28 @@ async def _recommend(request: Request, live: Live) -> dict[str, Any]:
     if answer.degraded:
         live.counts["degraded"] += 1
         LOG.error("a degraded answer: %s", answer.degraded)
-    return describe(engine, question, answer)
+    content = {"items": _cards(engine, question, answer), "unknown": question.unknown}
+    return _told(content, engine, answer.milliseconds, answer.degraded, question.note)
 
 
-def describe(engine: Engine, question: Asked, answer: Answer) -> dict[str, Any]:
-    """An answer as JSON: cards, why, probabilities, milliseconds."""
+def _told(
+    content: dict[str, Any],
+    engine: Engine,
+    milliseconds: dict[str, float],
+    degraded: str | None = None,
+    note: str | None = None,
+) -> dict[str, Any]:
+    """Adds what every answer tells of how it came about; `_answering` adds the request's id."""
+    return content | {
+        "model_version": engine.manifest["model_version"],
+        "milliseconds": {name: round(ms, 3) for name, ms in milliseconds.items()},
+        "degraded": degraded is not None,
+        "reason": degraded or note,
+    }
+
+
+def _cards(engine: Engine, question: Asked, answer: Answer) -> list[dict[str, Any]]:
+    """Items as JSON: what they are, what ordered them, their probabilities, and why."""
     catalogue = engine.catalogue
     cards = []
     reasons = engine.reasons(question.history, answer.items)
@@ -153,14 +170,7 @@ def describe(engine: Engine, question: Asked, answer: Answer) -> dict[str, Any]:
             for i, s in why
         ]
         cards.append(card)
-    return {
-        "items": cards,
-        "model_version": engine.manifest["model_version"],
-        "milliseconds": {name: round(ms, 3) for name, ms in answer.milliseconds.items()},
-        "degraded": answer.degraded is not None,
-        "reason": answer.degraded or question.note,
-        "unknown": question.unknown,
-    }
+    return cards
 
 
 async def _score(request: Request, live: Live) -> dict[str, Any]:
@@ -170,25 +180,29 @@ async def _score(request: Request, live: Live) -> dict[str, Any]:
         raise RequestError(409, "this bundle has no ranker; export one that has, or ask /recommend")
     if not len(question.items):
         raise RequestError(422, "items must name at least one item of the catalogue")
-    started = time.perf_counter()
+    clock = Clock()
     logits = engine.logits(question.history, question.items, question.context)
+    clock.lap("rank")
     probabilities = engine.probability(logits)
-    return {
+    clock.lap("calibrate")
+    content = {
         "items": engine.catalogue.ids.externals(question.items),
         "logits": logits.astype(np.float64),
         "probabilities": probabilities,
-        "model_version": engine.manifest["model_version"],
-        "milliseconds": {"rank": round(1000 * (time.perf_counter() - started), 3)},
         "unknown": question.unknown,
     }
+    return _told(content, engine, clock.laps)
 
 
 async def _item(request: Request, live: Live) -> dict[str, Any]:
-    external = request.path_params["id"]
-    item = live.engine.catalogue.ids.index(external)
+    engine, external = live.engine, request.path_params["id"]
+    clock = Clock()
+    item = engine.catalogue.ids.index(external)
     if item < 0:
         raise RequestError(404, f"no item is called {external!r}")
-    return live.engine.catalogue.card(item)
+    card = engine.catalogue.card(item)
+    clock.lap("find")
+    return _told(card, engine, clock.laps)
 
 
 async def _health(request: Request, live: Live) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class Engine:
         Nothing of the history is shown again, unless the bundle says that repeats are welcome.
         Without a history, what is popular is shown.
         """
-        clock = _Clock()
+        clock = Clock()
         hidden = history if self.hides_seen else history[:0]
         if exclude is not None:
             hidden = np.concatenate([hidden, exclude])
@@ -206,7 +206,7 @@ class Engine:
         return items, -np.arange(len(items), dtype=np.float32)
 
 
-class _Clock:
+class Clock:
     """Milliseconds between laps."""
 
     def __init__(self) -> None:

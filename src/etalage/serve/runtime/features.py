@@ -44,13 +44,15 @@ class RankingFeatures:
     @property
     def sizes(self) -> dict[str, int]:
         """Category fields and how many codes each has, unknown included, in column order."""
-        of_context = {name: len(values) + 1 for name, values in self.contexts.items()}
         categories = self.n_categories + 1
-        return {
+        sizes = {
             "item": len(self.popularity) + 1,
             "category": categories,
             "last_category": categories,
-        } | of_context
+        }
+        for name, values in self.contexts.items():
+            sizes[f"context {name}" if name in sizes else name] = len(values) + 1
+        return sizes
 
     @property
     def numbers(self) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from etalage.errors import EtalageError
+from etalage.errors import BundleError
 from etalage.serve.runtime.engine import Engine
 
 LOG = logging.getLogger("etalage.serve")
+Stamp = tuple[tuple[str, int, int, int], ...] | None
 COUNTED = ("requests", "degraded", "refused_bundles")
 EDGES_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 100.0)
 
@@ -23,8 +24,10 @@ class Live:
         """Loads the bundle; BundleError when there is none to begin with."""
         self.folder = folder
         self.poll_seconds = poll_seconds
-        self.stamp = self._stamp()
+        stamp = self._stamp()
         self.engine = Engine(folder)
+        self.verdicts: dict[Stamp, str | None] = {stamp: None}
+        """What is wrong with a state of the folder; None for the one that is served."""
         self.problem: str | None = None
         """Why the newest bundle is not in use; None when it is."""
         self.counts: Counter[str] = Counter()
@@ -35,25 +38,39 @@ class Live:
         """Looks for a new bundle every `poll_seconds`, and swaps engines when it is sound."""
         while True:
             await asyncio.sleep(self.poll_seconds)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception as error:  # a watch that ends would leave the old bundle for ever
+                self._refuse(f"{type(error).__name__}: {error}", error)
 
     async def refresh(self) -> None:
         """Takes up a bundle that was written since the last look."""
         stamp = self._stamp()
-        if stamp == self.stamp:
+        if stamp in self.verdicts:
+            self.problem = self.verdicts[stamp]
             return
         try:
             engine = await asyncio.to_thread(Engine, self.folder)
-            if self._stamp() != stamp:
-                return  # swapped while it was read: perhaps half of each; the next look decides
-            self.stamp, self.engine, self.problem = stamp, engine, None
-            LOG.info("now serving bundle %s", engine.manifest["model_version"])
-        except EtalageError as error:
-            self.stamp = stamp
-            if str(error) != self.problem:
-                self.problem = str(error)
-                self.counts["refused_bundles"] += 1
-                LOG.error("the new bundle is refused, the old one serves on: %s", error)
+        except BundleError as error:
+            self._refuse(str(error))
+            served = next(s for s, problem in self.verdicts.items() if problem is None)
+            self.verdicts = {served: None}
+            if not isinstance(error.__cause__, OSError):  # the system may think better of it
+                self.verdicts[stamp] = str(error)
+            return
+        if self._stamp() != stamp:
+            return  # swapped while it was read: perhaps half of each; the next look decides
+        self.verdicts, self.engine, self.problem = {stamp: None}, engine, None
+        LOG.info("now serving bundle %s", engine.manifest["model_version"])
+
+    def _refuse(self, problem: str, unforeseen: Exception | None = None) -> None:
+        """Says once why the newest bundle is not in use; counts it."""
+        if problem != self.problem:
+            self.problem = problem
+            self.counts["refused_bundles"] += 1
+            LOG.error(
+                "the new bundle is refused, the old one serves on: %s", problem, exc_info=unforeseen
+            )
 
     def answered(self, path: str, status: int, milliseconds: float) -> None:
         """Counts one answer."""
@@ -85,7 +102,7 @@ class Live:
         lines.append(f'etalage_bundle_info{{model_version="{version}"}} 1')
         return "\n".join(lines) + "\n"
 
-    def _stamp(self) -> tuple[tuple[str, int, int, int], ...] | None:
+    def _stamp(self) -> Stamp:
         """What tells one state of the folder from another; None while it is moved.
 
         The inode too: a bundle that is swapped in within the clock's grain is still another file.

@@ -14,6 +14,14 @@ from etalage.serve.runtime.engine import Engine
 
 MOST_BYTES = 256 * 1024
 MOST_PLACES = 200
+MOST_IDS = {"history": 10_000, "exclude": 10_000, "items": 1000}
+"""Ids that a list of a request may hold. Items to score each cost a row of the ranker, and other
+requests wait meanwhile."""
+WHEN_TOO_MANY = {
+    "history": "Send the newest",
+    "exclude": "Leave out what the history holds; it is hidden anyway",
+    "items": "Ask in several requests",
+}
 NOTHING = np.zeros(0, dtype=np.int32)
 
 
@@ -59,11 +67,9 @@ def asked(fields: dict[str, Any], engine: Engine) -> Asked:
     unknown: list[Any] = []
 
     def indices(name: str) -> NDArray[np.int32]:
-        externals = fields.get(name)
-        if externals is None:
+        externals = _ids(fields, name)
+        if not externals:
             return NOTHING
-        if not isinstance(externals, list) or not all(type(e) in (str, int) for e in externals):
-            raise RequestError(422, f"{name} must be a list of item ids (text or whole numbers)")
         found = engine.catalogue.ids.indices(externals)
         if (found < 0).any():
             unknown.extend(e for e, i in zip(externals, found.tolist(), strict=True) if i < 0)
@@ -89,6 +95,20 @@ def asked(fields: dict[str, Any], engine: Engine) -> Asked:
     if unknown and not len(history):
         note = note or "no item of the history is in the catalogue, so what is popular is shown"
     return Asked(history, k, indices("exclude"), indices("items"), context, unknown, note)
+
+
+def _ids(fields: dict[str, Any], name: str) -> list[str | int]:
+    """The external ids of a field; RequestError where they are none, or too many."""
+    given = fields.get(name)
+    if given is None:
+        return []
+    most = MOST_IDS[name]
+    if isinstance(given, list) and len(given) > most:  # before each of them is looked at
+        what = f"{name} may hold {most:,} ids at most; got {len(given):,}"
+        raise RequestError(422, f"{what}. {WHEN_TOO_MANY[name]}")
+    if not isinstance(given, list) or not all(type(e) in (str, int) for e in given):
+        raise RequestError(422, f"{name} must be a list of item ids (text or whole numbers)")
+    return given
 
 
 def _list(names: tuple[str, ...]) -> str:
