@@ -69,11 +69,11 @@ def export(
     import shutil
 
     from etalage.artefact import whole_folder
-    from etalage.serve.bundle import read_manifest
+    from etalage.serve.bundle import BUNDLE, read_manifest
 
     source = run / "bundle"
     manifest = read_manifest(source)
-    with whole_folder(out) as draft:
+    with whole_folder(out, BUNDLE) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
     size = sum(facts["bytes"] for facts in manifest["files"].values()) / 2**20
     typer.echo(f"{out}: {manifest['name']}, model {manifest['model_version']}, {size:.1f} MB")
