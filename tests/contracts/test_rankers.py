@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from tests.contracts.broken import check_broken_copies
 
+import etalage
 from etalage.data.features import FeatureTable
-from etalage.errors import BundleError, DataError, NotFittedError
+from etalage.errors import DataError, NotFittedError
 from etalage.models.registry import RANKERS, build, model_type
 from etalage.train.context import TrainContext
 
@@ -82,8 +84,11 @@ def test_saving_and_loading_changes_nothing(kind: str, tmp_path: Path) -> None:
     loaded = model_type(kind).load(tmp_path / "ranker")
     assert loaded.config == model.config
     assert loaded.score(table).tobytes() == model.score(table).tobytes()
-    with pytest.raises(BundleError, match="no saved model"):
-        model_type(kind).load(tmp_path / "nowhere")
+    facts = json.loads((tmp_path / "ranker" / "config.json").read_text())
+    assert facts["library_version"] == etalage.__version__
+    assert facts["data_hash"] == loaded.data_hash == impressions(500).hash
+    assert facts["config"] == model.config.to_dict()
+    check_broken_copies(tmp_path / "ranker", model_type(kind))
 
 
 def test_settings_survive_writing(kind: str) -> None:

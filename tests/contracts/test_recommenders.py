@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.contracts.broken import check_broken_copies
 from tests.contracts.cases import CASES, Case
 
+import etalage
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.data.ragged import Histories, ItemSets
@@ -77,6 +79,23 @@ def test_saving_and_loading_changes_nothing(case: Case, tmp_path: Path) -> None:
     before, after = model.recommend(HISTORIES, 5), loaded.recommend(HISTORIES, 5)
     assert before.items.tolist() == after.items.tolist()
     assert before.scores.tobytes() == after.scores.tobytes()
+
+
+def test_a_saved_model_says_what_it_was_made_of(case: Case, tmp_path: Path) -> None:
+    model = fitted(case)
+    model.save(tmp_path / "model")
+    facts = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert facts["library_version"] == etalage.__version__
+    assert facts["data_hash"] == shop().interactions.hash
+    assert facts["config"] == model.config.to_dict()
+    loaded = model_type(case.kind).load(tmp_path / "model")
+    loaded.save(tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "config.json").read_text()) == facts
+
+
+def test_a_broken_copy_of_a_saved_model_is_refused(case: Case, tmp_path: Path) -> None:
+    fitted(case).save(tmp_path / "model")
+    check_broken_copies(tmp_path / "model", model_type(case.kind))
 
 
 def test_settings_survive_writing(case: Case) -> None:

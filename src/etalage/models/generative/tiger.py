@@ -35,6 +35,7 @@ from etalage.models.generative.beam import beam_search
 from etalage.models.generative.spelling import item_vectors
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import Sequences, newest_tensor
+from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.tokenize.health import HealthReport, check_health
@@ -165,8 +166,7 @@ class TIGER(Recommender):
         self.health: HealthReport | None = None
         """Figures of the ids, after `fit`; None in a loaded model."""
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
-        context = context or TrainContext()
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         settings = self.config.training
         vectors = item_vectors(data, self.config.vector_width, context.seed)  # (N, D)
         quantizer = ResidualKMeans(self.config.n_levels, self.config.n_codes, seed=context.seed)
@@ -207,7 +207,7 @@ class TIGER(Recommender):
         among: NDArray[np.int32] | None = None,
     ) -> TopK:
         """Writes the k likeliest items; no beam is spent on items that may not be shown."""
-        self.check_question(histories, k, exclude)
+        exclude, among = self.checked_question(histories, k, exclude, among)
         n_beams = min(max(k, self.config.n_beams), self.n_items)
         top = TopK.empty(len(histories), k)
         at_once = max(ROWS_AT_ONCE // n_beams, 1)
@@ -223,17 +223,16 @@ class TIGER(Recommender):
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
-        state = {k: v.numpy() for k, v in self.network.state_dict().items()}
         sizes = np.array(self.ids.sizes, dtype=np.int32)
-        save_arrays(folder, self.config, **state, **{"ids.codes": self.ids.codes}, sizes=sizes)
+        ids = {"ids.codes": self.ids.codes, "ids.sizes": sizes}
+        save_arrays(folder, self, **ids, **weights_of(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        config, arrays = load_arrays(folder, cls.config_type)
-        model = cls(config)
-        sizes = tuple(arrays.pop("sizes").tolist())
+        model, arrays = load_arrays(folder, cls)
+        sizes = tuple(arrays.pop("ids.sizes").tolist())
         model._prepare(SemanticIds(arrays.pop("ids.codes"), sizes), seed=0)
-        model.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        put_weights(model.network, arrays, folder)
         return model
 
     def _prepare(self, ids: SemanticIds, seed: int) -> None:

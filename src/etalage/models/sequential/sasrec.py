@@ -23,6 +23,7 @@ from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import BLOCK, export_network, export_scan
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import Sequences, newest_tensor
+from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
@@ -115,8 +116,7 @@ class SASRec(Recommender):
         super().__init__(config)
         self.history_length = self.config.max_length
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
-        context = context or TrainContext()
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         self.n_items = data.n_items
         self.network = self._initial(context.seed)
         log = data.interactions
@@ -152,7 +152,7 @@ class SASRec(Recommender):
 
     def encode(self, histories: Histories) -> NDArray[np.float32]:
         """State of each person, float32 (B, D)."""
-        self.check_fitted()
+        self.check_histories(histories)
         history = newest_tensor(histories, self.config.max_length)
         with torch.inference_mode():
             return self.network(history, newest_only=True)[:, 0].float().numpy()
@@ -180,16 +180,14 @@ class SASRec(Recommender):
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
-        state = {k: v.numpy() for k, v in self.network.state_dict().items()}
-        save_arrays(folder, self.config, **state)
+        save_arrays(folder, self, **weights_of(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        config, arrays = load_arrays(folder, cls.config_type)
-        model = cls(config)
+        model, arrays = load_arrays(folder, cls)
         model.n_items = len(arrays["items.weight"])
         model.network = model._initial(seed=0)
-        model.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        put_weights(model.network, arrays, folder)
         return model
 
     def _initial(self, seed: int) -> SASRecNetwork:
