@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from etalage.errors import RecipeError
+
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a setting: models.sasrec.width=128. May be repeated."),
@@ -109,6 +111,9 @@ def _run(recipe: Any, folder: Path) -> None:
     from etalage.bench.table import models_table
     from etalage.pipeline.run import run
 
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise RecipeError(f"{place} is a file; choose another folder for the run with --out")
     record = run(recipe, folder, typer.echo, progress=sys.stderr.isatty())
     if record is None:  # not the first process of torchrun
         return

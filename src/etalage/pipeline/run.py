@@ -30,6 +30,7 @@ from etalage.pipeline.measure import (
     probability_quality,
     request_ms,
 )
+from etalage.pipeline.monitors import check_monitors
 from etalage.pipeline.ranked import Ranked
 from etalage.pipeline.shop import Shop, open_shop, spell_items
 from etalage.pipeline.stages import Say, Stages
@@ -93,10 +94,11 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
     Raises:
         RecipeError: for a model, a setting or a retriever that does not exist, before any work.
     """
-    models = {name: build(settings) for name, settings in recipe.models.items()}
-    ranker: Ranker = build(recipe.ranking.ranker)
-    if recipe.retriever not in models:
-        hint = did_you_mean(recipe.retriever, models)
+    models = {name: build(settings, "recommender") for name, settings in recipe.models.items()}
+    ranker: Ranker = build(recipe.ranking.ranker, "ranker")
+    check_monitors(models, ranker)
+    if recipe.retriever is None or recipe.retriever not in models:
+        hint = did_you_mean(str(recipe.retriever), models)
         raise RecipeError(f"retriever: {recipe.retriever!r} is not among the models{hint}")
     team = Team()
     if team.is_first:

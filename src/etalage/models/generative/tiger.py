@@ -24,7 +24,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
@@ -76,6 +76,12 @@ class TIGERConfig(ModelConfig):
         epochs=12, batch_size=128, learning_rate=4e-3, schedule="cosine", warmup_steps=50
     )
     """The loop."""
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> Self:
+        if self.width % self.n_heads:
+            raise ValueError(f"width={self.width} is not divisible by n_heads={self.n_heads}")
+        return self
 
 
 class TIGERNetwork(nn.Module):

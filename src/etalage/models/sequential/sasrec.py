@@ -13,7 +13,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
@@ -61,6 +61,12 @@ class SASRecConfig(ModelConfig):
     """t of gBCE: 0 is plain binary cross-entropy, 1 corrects all of its overconfidence."""
     training: TrainingConfig = TrainingConfig(epochs=100, batch_size=256)
     """The loop."""
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> Self:
+        if self.width % self.n_heads:
+            raise ValueError(f"width={self.width} is not divisible by n_heads={self.n_heads}")
+        return self
 
 
 class SASRecNetwork(nn.Module):
