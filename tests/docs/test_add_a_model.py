@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.contracts.broken import check_broken_copies
-from tests.contracts.test_recommenders import HISTORIES, N_ITEMS, shop
+from tests.contracts.test_recommenders import HISTORIES
+from tests.contracts.toys import N_ITEMS, shop
 
 from etalage.models.registry import MODELS, build, model_type
 

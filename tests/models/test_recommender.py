@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.contracts.test_rankers import impressions
-from tests.contracts.test_recommenders import shop
+from tests.contracts.toys import shop
 
 from etalage.data.dataset import Dataset
 from etalage.data.features import FeatureTable

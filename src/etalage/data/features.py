@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from etalage import __version__
 from etalage.artefact import Kind, whole_folder
+from etalage.data.ragged import check_items
 from etalage.errors import BundleError, DataError
 
 Columns = dict[str, NDArray[Any]]
@@ -65,6 +66,8 @@ class FeatureTable:
         ]
         if names:
             raise DataError(f"a code lies outside its vocabulary in {names}; sizes: {self.sizes}")
+        if self.history is not None and self.sizes:
+            check_items(self.history, next(iter(self.sizes.values())) - 1, "a history")
 
     def __len__(self) -> int:
         return len(self.categories)

@@ -57,11 +57,14 @@ class EASE(Recommender):
         return FitReport(n_parameters=n_items * n_items)
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
+        """Scores of all items, float32 (B, N); NaN without a history (never a made-up 0)."""
         self.check_histories(histories)
         known = (histories.items >= 0).astype(np.float32)
         people = histories.to_matrix(known, self.n_items)  # (B, N)
         people.data[:] = 1
-        return np.asarray(people @ self.weights, dtype=np.float32)
+        scores = np.asarray(people @ self.weights, dtype=np.float32)
+        scores[histories.lengths == 0] = np.nan
+        return scores
 
     def save(self, folder: Path) -> None:
         self.check_fitted()

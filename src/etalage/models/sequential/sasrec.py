@@ -159,6 +159,8 @@ class SASRec(Recommender):
     def encode(self, histories: Histories) -> NDArray[np.float32]:
         """State of each person, float32 (B, D)."""
         self.check_histories(histories)
+        if not len(histories):
+            return np.zeros((0, self.config.width), dtype=np.float32)
         history = newest_tensor(histories, self.config.max_length)
         with torch.inference_mode():
             return self.network(history, newest_only=True)[:, 0].float().numpy()
@@ -169,7 +171,10 @@ class SASRec(Recommender):
         return self.network.items.weight.detach().numpy()
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
-        return self.encode(histories) @ self.item_vectors().T
+        """Scores of all items, float32 (B, N); NaN without a history, as no loss asks for that."""
+        scores = self.encode(histories) @ self.item_vectors().T
+        scores[histories.lengths == 0] = np.nan
+        return scores
 
     def export(self, folder: Path) -> None:
         """Writes `encoder.onnx` (history int64 (B, L <= max_length), left-padded with -1 -> state
