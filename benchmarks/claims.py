@@ -2,6 +2,7 @@
 
 A claim is one JSON line in `results/<family>.jsonl`, appended by the script that measured it. The
 newest line of a claim counts. Quick scripts run now; of long ones the last recorded line is read.
+One recorded while the code differed from its commit does not hold: nobody can repeat it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-QUICK = {"house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py"]}
+QUICK = {"house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"]}
 LONG = {"house": ["sasrec_quality.py", "demos.py", "peer_speed.py"]}
+
+
+def is_kept(row: dict[str, Any]) -> bool:
+    """Whether a recorded claim holds, and on code that a commit has."""
+    return bool(row["ok"]) and not row["commit"].endswith("-dirty")
 
 
 def holds(value: float, target: str) -> bool:
@@ -118,7 +124,7 @@ def main() -> int:
     show(rows, started)
     for script in failed:
         print(f"{script} ended with an error")
-    return int(bool(failed) or not rows or not all(row["ok"] for row in rows))
+    return int(bool(failed) or not rows or not all(map(is_kept, rows)))
 
 
 def show(rows: list[dict[str, Any]], started: str) -> None:
@@ -131,7 +137,9 @@ def show(rows: list[dict[str, Any]], started: str) -> None:
         table.add_column(name, justify="right" if name == "value" else "left")
     for row in rows:
         when = "now" if row["when_utc"] >= started else row["when_utc"][:10]
-        verdict = "[green]yes[/]" if row["ok"] else "[red]NO[/]"
+        verdict = "[green]yes[/]" if is_kept(row) else "[red]NO[/]"
+        if row["ok"] and not is_kept(row):
+            verdict = "[red]not on a commit[/]"
         value = f"{row['value']:.4g} {row['unit']}"
         table.add_row(row["claim"], value, row["target"], verdict, when)
     Console(width=None if sys.stdout.isatty() else 130).print(table)

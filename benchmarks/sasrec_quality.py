@@ -26,6 +26,13 @@ from etalage.models.registry import build
 from etalage.train.context import TrainContext
 
 HERE = Path(__file__).parents[1]
+METRICS = ("hit_rate@5", "ndcg@5", "hit_rate@10", "ndcg@10")
+PUBLISHED = {
+    "beauty": (0.0387, 0.0249, 0.0605, 0.0318),
+    "sports": (0.0233, 0.0154, 0.0350, 0.0192),
+    "toys": (0.0463, 0.0306, 0.0675, 0.0374),
+}
+"""SASRec in the table of S3-Rec: what any faithful training must reach."""
 DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "sequences" / "s3rec"
 
 
@@ -74,11 +81,13 @@ def main() -> None:
         if options.set:
             continue
         sha256 = sha256_of(DATA / name / "sequences.txt")[:16]
-        targets = {"hit_rate@10": ">=0.0740", "ndcg@10": ">=0.0423"} if name == "beauty" else {}
-        for metric in ("hit_rate@5", "ndcg@5", "hit_rate@10", "ndcg@10"):
+        bars = dict(zip(METRICS, PUBLISHED[name], strict=True))
+        if name == "beauty":  # what full cross-entropy is known to reach
+            bars |= {"hit_rate@10": 0.0740, "ndcg@10": 0.0423}
+        for metric in METRICS:
             record("house", f"SASRec {metric} on S3-Rec {name}",
                    float(np.mean([r[metric] for r in results])), "",
-                   targets.get(metric, ">=0"), seeds=seeds, data_hash=sha256,
+                   f">={bars[metric]}", seeds=seeds, data_hash=sha256,
                    seconds=sum(r["cpu_seconds"] for r in results))  # fmt: skip
 
 

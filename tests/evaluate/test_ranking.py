@@ -10,7 +10,7 @@ from etalage.data.ragged import Histories, ItemSets, TopK
 from etalage.data.split import Queries, leave_one_out
 from etalage.errors import DataError
 from etalage.evaluate.metrics import evaluate_lists
-from etalage.evaluate.ranking import evaluate_recommender, places
+from etalage.evaluate.ranking import OUT_OF_REACH, evaluate_recommender, places
 from etalage.models.recommender import best
 
 
@@ -90,7 +90,7 @@ def test_seen_items_leave_the_list_and_a_seen_target_is_a_miss() -> None:
     scores = np.tile(np.array([9, 8, 7], np.float32), (2, 1))
     targets, seen = ItemSets.from_rows([[0], [2]]), ItemSets.from_rows([[0], [0, 1]])
     above, equal = places(scores, targets, seen)
-    assert above.tolist() == [3, 0]
+    assert above.tolist() == [OUT_OF_REACH, 0]
     assert equal.tolist() == [1, 1]
     with pytest.raises(DataError, match="0 to 2"):
         places(scores, ItemSets.from_rows([[-1], [2]]), None)
@@ -158,6 +158,13 @@ def test_a_cutoff_beyond_the_catalogue_finds_everything() -> None:
     report = evaluate_recommender(Fixed([1, 2, 3, 4]), queries_of_two_people(), ks=(50,))
     assert report.metrics["recall@50"] == 1
     assert report.metrics["precision@50"] == 1 / 50
+
+
+def test_a_cutoff_beyond_the_catalogue_does_not_find_what_is_never_shown() -> None:
+    log = Interactions.from_arrays([0, 0, 0], [2, 1, 2], [0, 1, 2], n_items=4)
+    asked = leave_one_out(log).test
+    report = evaluate_recommender(Fixed([1, 2, 3, 4]), asked, ks=(50,))
+    assert report.metrics["recall@50"] == 0
 
 
 def test_no_queries_and_bad_cutoffs() -> None:

@@ -7,6 +7,7 @@ from tests.conftest import SMALL
 
 from etalage.data.describe import describe
 from etalage.data.ingest import open_dataset
+from etalage.data.interactions import Interactions
 from etalage.data.split import global_time
 from etalage.errors import DataError
 from etalage.pipeline.clicks import ClickLog, Impressions, click_log, ranking_features
@@ -77,18 +78,44 @@ def test_the_truth_is_never_a_feature(simulated) -> None:
     assert features.defaults == {"slot": "0"}
 
 
-def test_drawn_misses_were_never_taken(drawn) -> None:
+def test_drawn_misses_are_not_known_to_be_taken(drawn) -> None:
     shop, log = drawn
-    everything = shop.data.interactions
-    taken = set(zip(everything.users.tolist(), everything.items.tolist(), strict=True))
+    split = shop.split
     assert log.is_drawn
+    known = {"train": split.train, "stop": shop.data.interactions.before(split.test_ms)}
+    known |= {"calibrate": known["stop"], "test": shop.data.interactions}
     for part in PARTS:
-        rows = getattr(log, part)
+        rows, past = getattr(log, part), known[part]
+        taken = set(zip(past.users.tolist(), past.items.tolist(), strict=True))
         for user, item, click in zip(
             rows.users.tolist(), rows.items.tolist(), rows.clicks.tolist(), strict=True
         ):
             assert ((user, item) in taken) == bool(click)
         assert rows.clicks.mean() == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize(("parts", "cut"), [(("train",), "cut_ms"), (PARTS[:3], "test_ms")])
+def test_no_ones_future_decides_what_a_miss_is(drawn, parts: tuple[str, ...], cut: str) -> None:
+    """Other items are taken from the cut on: rows that may not know of it stay as they are."""
+    shop, log = drawn
+    data, moment = shop.data, getattr(shop.split, cut)
+    frame = data.interactions.frame.with_columns(
+        item=pl.when(pl.col("time") >= moment)
+        .then((pl.col("item") + 7) % data.n_items)
+        .otherwise(pl.col("item"))
+    )
+    other = Interactions(frame, n_users=data.n_users, n_items=data.n_items)
+    moved = Shop(data.with_interactions(other), global_time(other), shop.description, None)
+    recipe = resolve(SMALL)
+    vectors = np.zeros((data.n_items, 4), np.float32)
+    features = ranking_features(moved, vectors, recipe.ranking)
+    again = click_log(moved, features, recipe.ranking, seed=0)
+    for part in parts:
+        for column in ("items", "clicks", "users", "visits"):
+            before, after = (getattr(getattr(x, part), column) for x in (log, again))
+            assert before.tolist() == after.tolist()
+        assert histories(getattr(log, part)) == histories(getattr(again, part))
+    assert again.test.items.tolist() != log.test.items.tolist()
 
 
 def test_training_rows_come_from_training_alone(drawn) -> None:

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.conftest import SMALL, Exported
 
 from etalage.bench.record import RunRecord
-from etalage.bench.report import load_record
+from etalage.bench.report import load_record, render
 from etalage.errors import DataError, RecipeError
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.pipeline.demo import recipe
@@ -23,6 +24,7 @@ QUICK = SMALL | {
         "sasrec": {"width": 16, "n_layers": 1, "training": {"epochs": 2}},
         "tiger": {"width": 16, "n_codes": 8, "vector_width": 16, "training": {"epochs": 1}},
     },
+    "retriever": "sasrec",
     "ranking": {
         "n_candidates": 50,
         "ranker": {"kind": "dcn", "training": {"epochs": 1, "monitor": "auc"}},
@@ -58,6 +60,9 @@ def test_every_model_stands_in_the_table(done) -> None:
     assert len(record.comparisons) == 4
     assert record.calibration is not None
     assert len(record.visitors) == 3
+    (served,) = [row for row in record.models if row.note.startswith("served")]
+    assert 20 < served.latency_ms["peak_mb"] < 250
+    assert served.latency_ms["per_second"] > 1
 
 
 def test_nothing_beats_the_truth(done) -> None:
@@ -80,15 +85,69 @@ def test_files_of_a_run(done) -> None:
 
 def test_the_same_recipe_gives_the_same_numbers_and_goes_on_from_its_checkpoints(done) -> None:
     record, folder, _ = done
+
+    def written() -> dict[str, int]:
+        found = (folder / "checkpoints").rglob("*.safetensors")
+        return {str(p): p.stat().st_mtime_ns for p in found}
+
+    before = written()
+    assert len(before) == 3
     again = run(quick(), folder, lambda text: None)
     for one, other in zip(record.models, again.models, strict=True):
         assert one.quality == other.quality
-    before = {p.name: p.stat().st_mtime_ns for p in (folder / "checkpoints").rglob("*.safetensors")}
-    changed = quick(seed=1)
-    run(changed, folder, lambda text: None)
-    after = {p.name: p.stat().st_mtime_ns for p in (folder / "checkpoints").rglob("*.safetensors")}
-    assert before != after
+    assert written() == before  # nothing was trained again
+    run(quick(seed=1), folder, lambda text: None)
+    assert all(written()[path] != then for path, then in before.items())
     assert load(folder / "recipe.yaml").seed == 1
+
+
+def test_another_log_at_the_same_path_is_learned_afresh(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+
+    def write(n_items: int, step: int) -> None:
+        rows = [
+            f"u{user},p{(start + step * n) % n_items},{1_700_000_000 + 3600 * n + user}\n"
+            for user, start in enumerate(rng.integers(0, n_items, 60))
+            for n in range(20)
+        ]
+        (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(rows))
+
+    given = {"data": {"path": str(tmp_path / "log.csv")}, "retriever": None, "name": "log"}
+    sasrec = {"width": 16, "n_layers": 1, "training": {"epochs": 3, "batch_size": 16}}
+    recipe = quick(**given, models={"sasrec": sasrec})
+    write(20, 1)
+    run(recipe, tmp_path / "run", lambda text: None)
+    write(23, 7)
+    again = run(recipe, tmp_path / "run", lambda text: None)
+    fresh = run(recipe, tmp_path / "fresh", lambda text: None)
+    assert [row.quality for row in again.models] == [row.quality for row in fresh.models]
+
+
+def test_models_can_be_compared_without_serving_one(tmp_path: Path) -> None:
+    said: list[str] = []
+    record = run(quick(retriever=None, models={"ease": None}), tmp_path / "run", said.append)
+    names = [row.name for row in record.models]
+    assert names == ["popularity", "item_knn_markov", "ease", "best possible"]
+    assert record.calibration is None
+    assert record.visitors == []
+    assert not (tmp_path / "run" / "bundle").exists()
+    assert "ease" in render(load_record(tmp_path / "run"))
+
+
+def test_what_people_take_again_may_be_shown_where_the_recipe_says_so(tmp_path: Path) -> None:
+    """Everyone drinks one of two coffees, over and over."""
+    rows = [
+        f"u{u},coffee{u % 2},{1_700_000_000 + 3600 * n + u}\n" for u in range(30) for n in range(20)
+    ]
+    rows += [f"u{u},p{u % 7},{1_700_000_000 + u}\n" for u in range(30)]
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(rows))
+    given = {"data": {"path": str(tmp_path / "log.csv")}, "retriever": None, "models": {}}
+    hidden = run(quick(**given), tmp_path / "hide", lambda text: None)
+    shown = run(quick(**given, repeats="show"), tmp_path / "show", lambda text: None)
+    for record, value in ((hidden, 0.0), (shown, 1.0)):
+        assert record.models[0].quality["recall@10"].value == value
+    assert any("100 % of test questions ask only for" in note for note in hidden.notes)
+    assert not any("hidden here" in note for note in shown.notes)
 
 
 def test_a_mistake_is_found_before_any_work(tmp_path: Path) -> None:
@@ -138,8 +197,10 @@ def test_a_log_of_one_user_or_one_item_is_told_so(
 
 
 def test_a_retriever_without_vectors_cannot_be_served(tmp_path: Path) -> None:
+    said: list[str] = []
     with pytest.raises(RecipeError, match="'popularity' cannot be served"):
-        run(quick(retriever="popularity", models={"popularity": None}), tmp_path, lambda text: None)
+        run(quick(retriever="popularity"), tmp_path / "run", said.append)
+    assert said == []
 
 
 def test_the_demo_names_its_run_after_the_log() -> None:

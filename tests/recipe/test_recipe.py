@@ -27,6 +27,7 @@ def test_a_model_is_of_the_kind_it_is_called(path: Path) -> None:
     recipe = load(path)
     assert recipe.data.split.kind == "leave_one_out"
     assert recipe.models == {
+        "item_knn_markov": {"kind": "item_knn_markov"},  # no table without it
         "popularity": {"kind": "popularity"},
         "sasrec": {"kind": "sasrec", "width": 64},
     }

@@ -27,7 +27,8 @@ class ModelRow(Config):
     quality: dict[str, Measure] = Field(default_factory=dict)
     """'ndcg@10', 'recall@10', 'mrr@10', 'coverage@10', 'auc', 'log_loss', 'ece' ..."""
     latency_ms: dict[str, float] = Field(default_factory=dict)
-    """'p50', 'p90', 'p99', 'cpu' per request, from the artefact that is served."""
+    """'p50', 'p90', 'p99', 'cpu' per request and 'per_second'; of the row that is served from the
+    bundle in a process of its own, with its 'peak_mb', of others from the fitted model."""
     train_seconds: float | None = None
     train_cpu_seconds: float | None = None
     n_parameters: int | None = None
@@ -93,8 +94,10 @@ class RunRecord(Config):
     name: str
     created_utc: str
     data: dict[str, Any]
-    """Counts, split, sha256, source, terms, health findings and monthly counts of the log."""
+    """Health, picture, split, number of questions, source and terms of the log."""
     models: list[ModelRow]
+    repeats: str = "hide"
+    """'hide' or 'show': whether lists may hold what a person took before."""
     tokens: TokenRecord | None = None
     calibration: CalibrationRecord | None = None
     visitors: list[VisitorRecord] = Field(default_factory=list)

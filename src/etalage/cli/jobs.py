@@ -122,7 +122,8 @@ def _run(recipe: Any, folder: Path) -> None:
     for note in record.notes:
         typer.echo(f"! {note}")
     typer.echo(f"report: {folder / 'report.html'}")
-    typer.echo(f"window: etalage serve {folder}")
+    if recipe.retriever is not None:
+        typer.echo(f"window: etalage serve {folder}")
 
 
 def _short(value: Any) -> str:

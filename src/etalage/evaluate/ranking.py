@@ -20,6 +20,8 @@ from etalage.models.recommender import Recommender, best
 
 __all__ = ["RankingReport", "evaluate_lists", "evaluate_recommender", "places"]
 
+OUT_OF_REACH = 2**31
+"""Items above a target that is never shown; beyond every cut-off, those past the catalogue too."""
 SCORES_AT_ONCE = 2**25
 """Most scores held at a time: 128 MB of float32, whatever the catalogue."""
 
@@ -177,7 +179,7 @@ def places(
     """Counts items above and equal to each target, int64 (T,) twice; overwrites `scores`.
 
     `scores`, (B, N), must hold no NaN. Seen items are taken out of the list altogether, by
-    becoming NaN; a seen target gets N items above it.
+    becoming NaN; a seen target gets more items above it than any list has places.
     """
     rows = targets.row_of_entry
     if len(targets.items) and not 0 <= targets.items.min() <= targets.items.max() < scores.shape[1]:
@@ -193,5 +195,5 @@ def places(
         above[entry] = np.count_nonzero(line > value)
         equal[entry] = np.count_nonzero(line == value)
     masked = np.isnan(values)
-    above[masked], equal[masked] = scores.shape[1], 1
+    above[masked], equal[masked] = OUT_OF_REACH, 1
     return above, equal

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from etalage.layers.dropout import Dropout
+
 
 class CausalBlock(nn.Module):
     """Pre-norm block: x + attention(norm(x)), then x + feed-forward(norm(x))."""
@@ -15,14 +17,13 @@ class CausalBlock(nn.Module):
     def __init__(self, width: int, n_heads: int, dropout: float) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.dropout = dropout
         self.norm_attention = nn.LayerNorm(width)
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
         self.norm_forward = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, *, newest_only: bool = False) -> Tensor:
         """x float (B, L, D); mask bool (B, 1, L, L), true where a row may look.
@@ -36,12 +37,19 @@ class CausalBlock(nn.Module):
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
         if newest_only:
             x, query, mask = x[:, -1:], query[:, :, -1:], mask[:, :, -1:]
-        rate = self.dropout if self.training else 0.0
-        seen = nn.functional.scaled_dot_product_attention(query, key, value, mask, rate)
+        seen = self._look(query, key, value, mask)
         seen = seen.transpose(1, 2).reshape(b, -1, width)  # (B, L or 1, D)
         x = x + self.drop(self.project_out(seen))
         inner = nn.functional.gelu(self.expand(self.norm_forward(x)))  # (B, L, 4D)
         return x + self.drop(self.contract(inner))
+
+    def _look(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        """Attention, (B, H, L or 1, D/H); weights are dropped in training."""
+        if not (self.training and self.drop.rate):
+            return nn.functional.scaled_dot_product_attention(query, key, value, mask)
+        likeness = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5  # (B, H, L, L)
+        weights = likeness.masked_fill(~mask, -torch.inf).softmax(-1)
+        return self.drop(weights) @ value
 
 
 def causal_mask(known: Tensor) -> Tensor:

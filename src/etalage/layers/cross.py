@@ -5,6 +5,7 @@ Letters: B rows, D width of a row.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -19,5 +20,5 @@ class CrossStack(nn.Module):
         """start float (B, D) -> float (B, D)."""
         x = start
         for layer in self.layers:
-            x = start * layer(x) + x
+            x = torch.addcmul(x, start, layer(x))
         return x

@@ -1,8 +1,9 @@
 """What does a ranker learn from? Impressions where the log has them, else drawn ones.
 
 A log that says only what people took says nothing about what they saw and left. There, each item
-taken stands beside `n_negatives` items drawn evenly from those that the person never took, and
-probabilities hold for that mixture, not for a shop window.
+taken stands beside `n_negatives` items drawn evenly from those that the person is not known to
+have taken, and probabilities hold for that mixture, not for a shop window. Known is what the part
+may know, for training rows the training log, so that no one's future decides what a miss is.
 
 Letters: R rows, V visits, M interactions, K context fields.
 """
@@ -19,7 +20,7 @@ from etalage.data.dataset import Dataset
 from etalage.data.features import FeatureTable
 from etalage.data.interactions import Interactions
 from etalage.data.negatives import NegativeSampler
-from etalage.data.ragged import Histories, gather
+from etalage.data.ragged import Histories, ItemSets, gather
 from etalage.data.split import Queries
 from etalage.errors import DataError
 from etalage.pipeline.shop import Shop, item_names
@@ -139,16 +140,22 @@ def click_log(shop: Shop, features: RankingFeatures, recipe: RankingRecipe, seed
         first = int(np.searchsorted(shown.visits, max(len(shown) - recipe.max_rows, 0)))
         parts = [(min(first, cut), cut), (cut, middle), (middle, test), (test, len(times))]
         return _checked(ClickLog(False, *(shown.of_visits(int(a), int(b)) for a, b in parts)))
-    n = recipe.n_negatives
-    log = shop.data.interactions
-    seen = gather(log.items, log.offsets[:-1], log.offsets[1:])
-    sampler = NegativeSampler(seen, log.n_items)
-    rng = generator(seed, "impressions")
-    train = _asked(split.train, recipe.max_rows // (1 + n))
-    order = rng.permutation(len(split.valid))
+    n, log = recipe.n_negatives, split.train
+    train = _asked(log, recipe.max_rows // (1 + n))
+    taken = gather(log.items, log.offsets[:-1], log.offsets[1:])
+    drawn = [_drawn(train, taken, train.users, n, generator(seed, "impressions", "train"))]
+    order = generator(seed, "impressions", "halves").permutation(len(split.valid))
     half = len(order) // 2
-    queries = [train, split.valid.take(order[:half]), split.valid.take(order[half:]), split.test]
-    return _checked(ClickLog(True, *(_drawn(q, sampler, n, rng) for q in queries)))
+    later = {
+        "stop": split.valid.take(order[:half]),
+        "calibrate": split.valid.take(order[half:]),
+        "test": split.test,
+    }
+    for name, asked in later.items():
+        taken = gather(asked.flat, asked.starts, asked.stops)  # up to the moment asked about
+        rng = generator(seed, "impressions", name)
+        drawn.append(_drawn(asked, taken, np.arange(len(asked)), n, rng))
+    return _checked(ClickLog(True, *drawn))
 
 
 def _checked(log: ClickLog) -> ClickLog:
@@ -246,12 +253,20 @@ def _asked(log: Interactions, most: int) -> Queries:
 
 
 def _drawn(
-    queries: Queries, sampler: NegativeSampler, n: int, rng: np.random.Generator
+    queries: Queries,
+    taken: ItemSets,
+    owners: NDArray[np.integer],
+    n: int,
+    rng: np.random.Generator,
 ) -> Impressions:
-    """Each target of a question beside n items that its person never took."""
+    """Each target of a question beside n items that are not in its person's row of `taken`.
+
+    `owners` says which row that is, (Q,).
+    """
     targets = queries.targets()
     visits = targets.row_of_entry  # (T,)
-    negatives = sampler.draw(queries.users[visits], n, rng)  # (T, n)
+    sampler = NegativeSampler(taken, queries.n_items)
+    negatives = sampler.draw(owners[visits], n, rng)  # (T, n)
     items = np.column_stack([targets.items, negatives])  # (T, 1 + n)
     clicks = np.zeros(items.shape, np.int8)
     clicks[:, 0] = 1

@@ -45,11 +45,7 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
     Raises:
         RecipeError: when the retriever has no item vectors to export, or the ranker no network.
     """
-    if not isinstance(served.retriever, Exportable):
-        raise RecipeError(
-            f"retriever {recipe.retriever!r} cannot be served: it has no encoder and item vectors; "
-            "choose a model that has, such as sasrec"
-        )
+    check_exportable(served.retriever, str(recipe.retriever))
     if served.ranker is not None and not isinstance(served.ranker, Exportable):
         raise RecipeError(
             f"ranker {served.ranker.config.kind!r} cannot be served: it has no export; choose one "
@@ -62,8 +58,18 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
         "history_length": served.retriever.history_length,
         "n_candidates": recipe.ranking.n_candidates,
         "order": served.order,
+        "repeats": recipe.repeats,
     }
     write_bundle(folder, lambda draft: _fill(draft, data, served), facts)
+
+
+def check_exportable(retriever: Recommender, name: str) -> None:
+    """Raises RecipeError for a model that has no encoder and item vectors."""
+    if not isinstance(retriever, Exportable):
+        raise RecipeError(
+            f"retriever {name!r} cannot be served: it has no encoder and item vectors; choose a "
+            "model that has, such as sasrec, or none (retriever=null) to compare models only"
+        )
 
 
 def data_hash(data: Dataset) -> str:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from etalage.bench.record import CalibrationRecord, ItemCard, RunRecord, TokenRecord, VisitorRecord
+from etalage.bench.record import ItemCard, RunRecord, TokenRecord, VisitorRecord
 from etalage.data.picture import picture
 from etalage.pipeline.clicks import ClickLog
 from etalage.pipeline.export import data_hash
+from etalage.pipeline.job import Job
 from etalage.pipeline.measure import comparisons
+from etalage.pipeline.ranking import Calibrated
 from etalage.pipeline.shop import Shop, Spelling, item_names
 from etalage.pipeline.stages import Stages
+from etalage.pipeline.timing import peak_mb
 from etalage.serve.runtime.engine import Engine
 
-if TYPE_CHECKING:
-    from etalage.pipeline.run import Job
-
+MANY_HIDDEN = 0.05
+"""Share of unanswerable questions from which a reader is told."""
 N_GROUPS, N_IN_GROUP = 4, 4
 N_VISITORS, N_SHOWN = 3, 6
 PACKAGES = ("numpy", "polars", "torch", "onnxruntime")
@@ -35,9 +36,9 @@ def record_of(
     stages: Stages,
     shop: Shop,
     spelling: Spelling,
-    clicks: ClickLog,
-    calibration: CalibrationRecord,
-    engine: Engine,
+    clicks: ClickLog | None,
+    calibrated: Calibrated | None,
+    engine: Engine | None,
 ) -> RunRecord:
     """Puts together what the report shows."""
     cards = Cards(shop, spelling)
@@ -46,9 +47,10 @@ def record_of(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         data=_data(shop),
         models=job.rows,
+        repeats=job.recipe.repeats,
         tokens=_tokens(job, spelling, cards),
-        calibration=calibration,
-        visitors=_visitors(shop, engine, cards),
+        calibration=None if calibrated is None else calibrated.record,
+        visitors=[] if engine is None else _visitors(shop, engine, cards),
         comparisons=comparisons(job.reports, job.recipe.seed),
         curves=job.curves,
         stages=stages.rows,
@@ -140,7 +142,7 @@ def _provenance(job: Job, shop: Shop) -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "data_hash": data_hash(shop.data),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_memory_mb": round(peak_mb()),
     }
 
 
@@ -154,14 +156,25 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
-def _notes(job: Job, shop: Shop, clicks: ClickLog) -> list[str]:
+def _notes(job: Job, shop: Shop, clicks: ClickLog | None) -> list[str]:
     notes = [f"One seed ({job.recipe.seed}): intervals are over questions, not over trainings."]
-    if clicks.is_drawn:
-        n = job.recipe.ranking.n_negatives
+    hidden = _out_of_reach(shop) if job.hides_seen else 0.0
+    if hidden > MANY_HIDDEN:
         notes.append(
-            "This log does not say what was shown. The ranker learned from what people took "
-            f"beside {n} drawn items each, so AUC, log-loss and probabilities hold for that "
-            "mixture, not for a shop window."
+            f"{100 * hidden:.0f} % of test questions ask only for what the person took before, and "
+            "that is hidden here, so no model can answer them. Where people take things again, "
+            "run with --set repeats=show."
+        )
+    if clicks is not None and clicks.is_drawn:
+        n = job.recipe.ranking.n_negatives
+        why = (
+            "This log does not say what was shown"
+            if shop.data.impressions is None
+            else "Impressions need a split by time, and this one is not"
+        )
+        notes.append(
+            f"{why}. The ranker learned from what people took beside {n} drawn items each, so AUC, "
+            "log-loss and probabilities hold for that mixture, not for a shop window."
         )
     if shop.split.kind == "leave_one_out":
         notes.append(
@@ -174,3 +187,13 @@ def _notes(job: Job, shop: Shop, clicks: ClickLog) -> list[str]:
             "computed from it."
         )
     return notes
+
+
+def _out_of_reach(shop: Shop) -> float:
+    """Share of test questions whose every target the person took before."""
+    test, n_items = shop.split.test, shop.data.n_items
+    seen, targets = test.seen(), test.targets()
+    taken = seen.row_of_entry * n_items + seen.items
+    is_old = np.isin(targets.row_of_entry * n_items + targets.items, taken)
+    n_new = np.bincount(targets.row_of_entry[~is_old], minlength=len(test))
+    return float((n_new == 0).mean())

@@ -72,6 +72,10 @@ class RankingRecipe(Config):
     """Training rows at most; the newest are kept."""
 
 
+TRIVIAL = ("popularity", "item_knn_markov")
+"""What every table shows, and every model must beat."""
+
+
 class Recipe(Config):
     """A whole run: data, models, ranking, seed."""
 
@@ -83,8 +87,11 @@ class Recipe(Config):
     tokens: TokenRecipe = TokenRecipe()
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Models by name; `kind` is the name where it is not given."""
-    retriever: str | None = "sasrec"
-    """The model that is served; it must give item vectors. null serves none."""
+    repeats: Literal["hide", "show"] = "hide"
+    """Whether what a person already took may be shown to them again, when judged and served."""
+    retriever: str | None = None
+    """The model that is served; it must give item vectors. Without one, models are compared and
+    nothing is ranked or served."""
     ranking: RankingRecipe = RankingRecipe()
 
     def to_yaml(self) -> str:
@@ -116,15 +123,18 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def resolve(tree: dict[str, Any], overrides: list[str] | None = None) -> Recipe:
-    """Builds a recipe from plain values, overrides last."""
+    """Builds a recipe from plain values, overrides last; trivial models join any others."""
     for change in overrides or []:
         override(tree, change)
     models = tree.get("models")
     if isinstance(models, dict):
-        tree["models"] = {
+        named = {
             name: {"kind": name} | (block or {}) if isinstance(block, dict | None) else block
             for name, block in models.items()
         }
+        kinds = [block["kind"] for block in named.values() if isinstance(block, dict)]
+        trivial = {kind: {"kind": kind} for kind in TRIVIAL if kind not in kinds}
+        tree["models"] = trivial | named
     return checked(Recipe, tree, "")
 
 

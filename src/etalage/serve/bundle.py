@@ -31,7 +31,7 @@ from etalage.errors import BundleError
 FORMAT = 1
 BUNDLE = Kind("bundle", "manifest.json", "model_version")
 NEEDED = ("items.json", "item_vectors.npy", "encoder.onnx", "popular.npy")
-FACTS = ("name", "model_version", "history_length", "n_candidates", "order")
+FACTS = ("name", "model_version", "history_length", "n_candidates", "order", "repeats")
 
 
 def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, Any]) -> None:
@@ -41,7 +41,8 @@ def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, An
         folder: of the bundle.
         fill: writes the files into the folder handed to it.
         facts: what the manifest says besides: `name`, `recipe`, `data_hash`, `history_length`,
-            `n_candidates` and `order` ('retriever' or 'ranker', whose scores order the list).
+            `n_candidates`, `order` ('retriever' or 'ranker', whose scores order the list) and
+            `repeats` ('hide' or 'show' what a person took before).
 
     Raises:
         DataError: when the folder holds something else.

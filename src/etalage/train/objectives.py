@@ -16,7 +16,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """Mean of -log softmax(h Wᵀ)[target], whose logits are never held beyond one chunk.
 
     The gradient of a softmax is known as soon as its value is (p - onehot), so forward computes
-    both and no logit survives until backward.
+    both and no logit survives until backward. Powers stay undivided: their sums and the onehot
+    go into what is narrow, (P, D), and not into what is wide, (P, N).
     """
 
     @staticmethod
@@ -29,13 +30,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
             rows = slice(start, min(start + chunk, n_positions))
             h, target = hidden[rows], targets[rows, None]
             logits = (h @ weight.T).float()  # (chunk, N)
-            normaliser = logits.logsumexp(1, keepdim=True)
-            total += (normaliser - logits.gather(1, target)).sum().double()
-            slope = logits.sub_(normaliser).exp_()  # softmax, in place
-            slope.scatter_add_(1, target, torch.full_like(slope[:, :1], -1.0))
-            slope = (slope / n_positions).to(hidden.dtype)
-            grad_hidden[rows] = slope @ weight
-            grad_weight += (slope.T @ h).float()
+            highest = logits.amax(1, keepdim=True)
+            above = logits.gather(1, target) - highest
+            powers = logits.sub_(highest).exp_()  # in place
+            sums = powers.sum(1, keepdim=True)  # (chunk, 1)
+            total += (sums.log() - above).sum().double()
+            share = (1 / (n_positions * sums)).to(hidden.dtype)
+            powers = powers.to(hidden.dtype)
+            grad_hidden[rows] = (powers @ weight) * share
+            grad_weight += (powers.T @ (h * share)).float()
+        grad_hidden -= weight[targets] / max(n_positions, 1)
+        grad_weight.index_add_(0, targets, hidden.float(), alpha=-1 / max(n_positions, 1))
         ctx.save_for_backward(grad_hidden, grad_weight)
         return (total / max(n_positions, 1)).float()
 

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
 from etalage.layers.attention import CausalBlock, causal_mask
+from etalage.layers.dropout import Dropout
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.generative.beam import beam_search
 from etalage.models.generative.spelling import item_vectors
@@ -112,7 +113,7 @@ class TIGERNetwork(nn.Module):
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
         self.norm_write = nn.LayerNorm(width)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         tables = (self.table, self.written, self.places, self.levels)
         for weight in (*(table.weight for table in tables), self.start):
             nn.init.normal_(weight, std=0.02)

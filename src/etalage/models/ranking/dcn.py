@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from etalage.data.features import FeatureTable
 from etalage.errors import DataError, NotFittedError
 from etalage.layers.cross import CrossStack
+from etalage.layers.dropout import Dropout
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import export_network
 from etalage.models.ranker import Ranker
@@ -75,7 +76,7 @@ class DCNNetwork(nn.Module):
             *(
                 layer
                 for before, after in pairwise(widths)
-                for layer in (nn.Linear(before, after), nn.ReLU(), nn.Dropout(config.dropout))
+                for layer in (nn.Linear(before, after), nn.ReLU(), Dropout(config.dropout))
             )
         )
         self.out = nn.Linear(n_columns + widths[-1], 1)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.layers.attention import CausalBlock, causal_mask
+from etalage.layers.dropout import Dropout
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import BLOCK, export_network, export_scan
 from etalage.models.recommender import Recommender
@@ -82,7 +83,7 @@ class SASRecNetwork(nn.Module):
         )
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(config.width)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         for table in (self.items, self.places):
             nn.init.normal_(table.weight, std=0.02)
 

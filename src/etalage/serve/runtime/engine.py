@@ -76,6 +76,7 @@ class Engine:
             facts = orjson.loads((folder / "calibrator.json").read_bytes())
             self.calibrator = from_dict(facts)
         self.n_candidates = int(self.manifest["n_candidates"])
+        self.hides_seen = self.manifest["repeats"] == "hide"
         self.ranker_orders = self.manifest["order"] == "ranker"
         if self.ranker_orders and self.ranker is None:
             raise ValueError("the order is that of a ranker, and ranker.onnx is missing")
@@ -105,10 +106,13 @@ class Engine:
     ) -> Answer:
         """The k best items for a history, oldest first, int32 (any length).
 
-        Nothing of the history is shown again. Without a history, what is popular is shown.
+        Nothing of the history is shown again, unless the bundle says that repeats are welcome.
+        Without a history, what is popular is shown.
         """
         clock = _Clock()
-        hidden = history if exclude is None else np.concatenate([history, exclude])
+        hidden = history if self.hides_seen else history[:0]
+        if exclude is not None:
+            hidden = np.concatenate([hidden, exclude])
         degraded = None
         if len(history):
             try:

@@ -1,0 +1,62 @@
+"""How likely is a click on what was retrieved? A ranker, its features and its calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etalage.bench.record import CalibrationRecord
+from etalage.calibrate import Calibrator, choose
+from etalage.evaluate.classification import auc
+from etalage.models.ranker import Ranker
+from etalage.pipeline.clicks import ClickLog, click_log, ranking_features
+from etalage.pipeline.job import Job
+from etalage.pipeline.measure import calibration_record
+from etalage.pipeline.shop import Shop, Spelling
+from etalage.seeds import generator
+from etalage.serve.runtime.features import RankingFeatures
+from etalage.train.context import FitReport
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted ranker with what it learned from."""
+
+    ranker: Ranker
+    features: RankingFeatures
+    clicks: ClickLog
+    fit: FitReport
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Logits of the test rows, and what turns them into probabilities."""
+
+    calibrator: Calibrator
+    logits: NDArray[np.float32]  # (R,)
+    record: CalibrationRecord
+
+
+def train_ranker(job: Job, ranker: Ranker, shop: Shop, spelling: Spelling) -> Trained:
+    """Fits the ranker on the first part of the click log; the second says how long."""
+    settings = job.recipe.ranking
+    features = ranking_features(shop, spelling.vectors, settings)
+    clicks = click_log(shop, features, settings, job.recipe.seed)
+    stop = clicks.stop.table(features)
+
+    def monitor(judged: Ranker) -> dict[str, float]:
+        return {"auc": auc(judged.score(stop), stop.labels)}
+
+    fit = ranker.fit(clicks.train.table(features), job.context("ranker", monitor))
+    return Trained(ranker, features, clicks, fit)
+
+
+def calibrate(trained: Trained, seed: int) -> Calibrated:
+    """Fits a calibrator on rows that the ranker never saw, and judges it on the test rows."""
+    clicks, features = trained.clicks, trained.features
+    logits = trained.ranker.score(clicks.calibrate.table(features))
+    calibrator = choose(logits, clicks.calibrate.clicks, generator(seed, "calibrator"))
+    logits = trained.ranker.score(clicks.test.table(features))
+    return Calibrated(calibrator, logits, calibration_record(calibrator, logits, clicks.test))
