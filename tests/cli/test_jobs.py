@@ -69,6 +69,11 @@ def test_doctor_finds_parts_and_problems(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["train", "nowhere.yaml"], "there is no recipe nowhere.yaml"),
+        (["train", "."], "give the YAML file of a recipe"),
+        (["demo", "--out", "notes.txt"], "notes.txt is a file; choose another folder"),
+        (["demo", "--out", "notes.txt/run"], "notes.txt is a file; choose another folder"),
+        (["demo", "--set", "models.sasrec=3"], "models.sasrec: Input should be a valid dictionary"),
+        (["demo", "--set", "seed=-1"], "seed: Input should be greater than or equal to 0"),
         (["demo", "--data", "nowhere.csv"], "nowhere.csv"),
         (["demo", "--set", "sed=1"], "did you mean 'seed'"),
         (["report", "nowhere"], "etalage demo"),
@@ -80,6 +85,7 @@ def test_a_mistake_ends_in_a_message(
     words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("notes")
     code, text = run(*words)
     assert code == 1
     assert message in text.replace("\n", " ")

@@ -1,7 +1,10 @@
 """One row a registered model: a small, fast configuration and what it must learn."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from tests.contracts.toys import Toy, checkerboard, circle, stairs
 
 
 @dataclass(frozen=True)
@@ -10,16 +13,22 @@ class Case:
 
     kind: str
     settings: dict[str, Any] = field(default_factory=dict)
-    reaches: float | None = None
-    """HR@1 to reach on the cycle, where the next item is certain; None for models without order."""
+    toy: Callable[[], Toy] = circle
+    """Where the best answer is known."""
+    reaches: float = 1.0
+    """Share of the toy's questions whose best answer comes first."""
+    without_history: Literal["nothing", "popular", "beginnings"] = "nothing"
+    """What someone unknown gets; 'beginnings' are what people took first."""
+    exportable: bool = False
+    """Whether it can be served; ONNX is then held against the model."""
 
 
 CASES = [
-    Case("popularity"),
-    Case("item_knn", {"n_neighbours": 20}),
+    Case("popularity", toy=stairs, without_history="popular"),
+    Case("item_knn", {"n_neighbours": 20}, toy=checkerboard),
     Case("markov", {"n_neighbours": 20}, reaches=0.99),
     Case("item_knn_markov", {"markov_weight": 2.0}, reaches=0.9),
-    Case("ease", {"l2": 1.0}),
+    Case("ease", {"l2": 1.0}, toy=checkerboard),
     Case(
         "sasrec",
         {
@@ -29,6 +38,7 @@ CASES = [
             "training": {"epochs": 12, "batch_size": 32, "learning_rate": 0.01},
         },
         reaches=0.95,
+        exportable=True,
     ),
     Case(
         "tiger",
@@ -42,5 +52,6 @@ CASES = [
             "training": {"epochs": 20, "batch_size": 32, "learning_rate": 0.01},
         },
         reaches=0.95,
+        without_history="beginnings",
     ),
 ]

@@ -1,14 +1,19 @@
 """What every registered ranker must do, whatever is inside."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
+import yaml
+from tests.contracts.broken import check_broken_copies
 
+import etalage
 from etalage.data.features import FeatureTable
-from etalage.errors import BundleError, DataError, NotFittedError
+from etalage.errors import DataError, NotFittedError
+from etalage.models.exportable import Exportable
 from etalage.models.registry import RANKERS, build, model_type
 from etalage.train.context import TrainContext
 
@@ -21,6 +26,9 @@ SETTINGS = {
         "training": {"epochs": 12, "batch_size": 128, "learning_rate": 0.01, "monitor": "auc"},
     }
 }
+
+EXPORTABLE = {"dcn": True}
+"""Whether a ranker can be served; ONNX is then held against it."""
 
 
 def impressions(n: int = 3000, seed: int = 0) -> FeatureTable:
@@ -52,7 +60,7 @@ def fitted(kind: str, table: FeatureTable | None = None):
 
 
 def test_every_ranker_is_tested() -> None:
-    assert sorted(RANKERS) == sorted(SETTINGS)
+    assert sorted(RANKERS) == sorted(SETTINGS) == sorted(EXPORTABLE)
 
 
 def test_asking_before_fitting_is_an_error(kind: str) -> None:
@@ -82,13 +90,43 @@ def test_saving_and_loading_changes_nothing(kind: str, tmp_path: Path) -> None:
     loaded = model_type(kind).load(tmp_path / "ranker")
     assert loaded.config == model.config
     assert loaded.score(table).tobytes() == model.score(table).tobytes()
-    with pytest.raises(BundleError, match="no saved model"):
-        model_type(kind).load(tmp_path / "nowhere")
+    facts = json.loads((tmp_path / "ranker" / "config.json").read_text())
+    assert facts["library_version"] == etalage.__version__
+    assert facts["data_hash"] == loaded.data_hash == impressions(500).hash
+    assert facts["config"] == model.config.to_dict()
+    check_broken_copies(tmp_path / "ranker", model_type(kind))
 
 
 def test_settings_survive_writing(kind: str) -> None:
     config = build({"kind": kind} | SETTINGS[kind]).config
     assert type(config).model_validate(json.loads(config.model_dump_json())) == config
+    assert build(yaml.safe_load(yaml.safe_dump(config.to_dict()))).config == config
+
+
+def test_unknown_codes_stand_for_nothing(kind: str) -> None:
+    """Rows of which nothing is known are finite and all alike, and say what clicks say overall."""
+    model, table = fitted(kind, impressions(500)), impressions(6, seed=2)
+    blank = replace(
+        table,
+        categories=np.zeros_like(table.categories),
+        numbers=np.zeros_like(table.numbers),
+        history=np.full_like(table.history, -1),
+    )
+    logits = model.score(blank)
+    assert np.isfinite(logits).all()
+    np.testing.assert_allclose(logits, logits[0], atol=1e-6)
+    rate = impressions(500).labels.mean()
+    assert logits[0] == pytest.approx(np.log(rate / (1 - rate)), abs=1.0)
+
+
+def test_codes_beyond_the_vocabulary_are_named() -> None:
+    table = impressions(6)
+    codes, history = table.categories.copy(), table.history.copy()
+    codes[3, 0], history[3, 1] = 12, 11  # item 11 has code 12
+    with pytest.raises(DataError, match=r"outside its vocabulary in \['item'\]"):
+        replace(table, categories=codes)
+    with pytest.raises(DataError, match="history has item 11, but there are 11 items, 0 to 10"):
+        replace(table, history=history)
 
 
 @pytest.mark.parametrize("with_history", [True, False])
@@ -101,6 +139,9 @@ def test_the_exported_network_says_what_torch_says(
             table.sizes, table.categories, table.number_names, table.numbers, table.clicks
         )
     model = fitted(kind, table)
+    assert isinstance(model, Exportable) == EXPORTABLE[kind]
+    if not isinstance(model, Exportable):
+        return
     model.export(tmp_path)
     network = onnxruntime.InferenceSession(tmp_path / "ranker.onnx")
     for n in (1, 7):

@@ -1,11 +1,13 @@
 """Columns of codes and numbers: shapes, files, and what a value never seen becomes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+import etalage
 from etalage.data.features import ClickVocabulary, FeatureTable
 from etalage.errors import BundleError, DataError
 
@@ -57,8 +59,32 @@ def test_a_stored_table_is_mapped_and_equal(tmp_path: Path) -> None:
     assert loaded.categories.tolist() == table.categories.tolist()
     assert loaded.take([2, 0]).labels.tolist() == [0, 0]
     assert loaded.history is None
-    (tmp_path / "table" / "numbers.npy").write_bytes(b"cut")
-    with pytest.raises(BundleError, match="no feature table"):
+    assert loaded.hash == table.hash
+    schema = json.loads((tmp_path / "table" / "schema.json").read_text())
+    assert (schema["library_version"], schema["data_hash"]) == (etalage.__version__, table.hash)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("numbers.npy", b"cut"),
+        ("numbers.npy", b""),
+        ("numbers.npy", None),
+        ("schema.json", b"{"),
+        ("schema.json", b"[]"),
+        ("schema.json", b"\xff"),
+        ("schema.json", b'{"etalage_table": 1}'),
+        ("schema.json", b'{"etalage_table": 9}'),
+        ("schema.json", b'{"etalage_table": 1, "sizes": {"a": 1}, "number_names": []}'),
+        ("schema.json", None),
+        ("views.npy", b"\x93NUMPY"),
+    ],
+)
+def test_a_broken_table_is_refused(tmp_path: Path, name: str, content: bytes | None) -> None:
+    ClickVocabulary.learn(CLICKS).table(CLICKS).save(tmp_path / "table")
+    path = tmp_path / "table" / name
+    path.write_bytes(content) if content is not None else path.unlink()
+    with pytest.raises(BundleError, match=r"no feature table can be read.*save it again"):
         FeatureTable.load(tmp_path / "table")
 
 

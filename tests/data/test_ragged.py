@@ -69,3 +69,18 @@ def test_vocabularies_read_numbers_written_as_text_and_refuse_repeats() -> None:
         Vocabulary(["a", "a"])
     with pytest.raises(DataError, match="int, str"):
         Vocabulary(["a", 1])  # type: ignore[list-item]
+
+
+def test_items_beyond_the_catalogue_never_reach_a_matrix() -> None:
+    far = Histories.from_rows([[1, 2_000_000_000]])
+    with pytest.raises(DataError, match="a history has item 2,000,000,000, but there are 3 items"):
+        far.to_matrix(np.ones((1, 2), np.float32), 3)
+
+
+def test_unknown_items_leave_a_set() -> None:
+    sets = ItemSets.from_rows([[-1], [2, -1, 0], [], [1, -1]])
+    assert [row.tolist() for row in sets.known(3, "a set")] == [[], [2, 0], [], [1]]
+    whole = ItemSets.from_rows([[2], [0]])
+    assert whole.known(3, "a set") is whole
+    with pytest.raises(DataError, match="a set has item 2, but there are 2 items, 0 to 1"):
+        whole.known(2, "a set")

@@ -1,9 +1,104 @@
-"""The one top-k that all models share: exact, ordered by index among equals, blind to NaN."""
+"""What all models share: the one top-k, and a fit that is checked, timed and signed."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.contracts.test_rankers import impressions
+from tests.contracts.toys import shop
 
+from etalage.data.dataset import Dataset
+from etalage.data.features import FeatureTable
+from etalage.data.interactions import Interactions
+from etalage.errors import BundleError, DataError
+from etalage.ids import Vocabulary
+from etalage.models.baseline.popularity import Popularity
+from etalage.models.ranking.dcn import DCN
 from etalage.models.recommender import best
+from etalage.models.registry import build
+from etalage.train.context import FitReport, TrainContext
+
+
+class Sleeper(Popularity):
+    """Counts, and takes its time."""
+
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
+        time.sleep(0.05)
+        until = time.process_time() + 0.05
+        while time.process_time() < until:
+            pass
+        self.given = context
+        return replace(super()._fit(data, context), seconds=999.0)
+
+
+class SleepingRanker(DCN):
+    """Does nothing but sleep."""
+
+    def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:
+        time.sleep(0.05)
+        self.given = context
+        return FitReport()
+
+
+def test_the_whole_fit_is_timed_and_signed() -> None:
+    data, table = shop(), impressions(100)
+    for model, given, hash_ in (
+        (Sleeper(), data, data.interactions.hash),
+        (SleepingRanker(), table, table.hash),
+    ):
+        report = model.fit(given, TrainContext(seed=3))  # type: ignore[arg-type]
+        assert 0.05 <= report.seconds < 5
+        assert model.given.seed == 3
+        assert model.data_hash == model.given.data_hash == hash_
+        assert model.given.settings == model.config.to_dict()
+    assert Sleeper().fit(data).cpu_seconds >= 0.05
+
+
+def test_every_event_and_every_cell_is_in_the_hash() -> None:
+    log, table = shop().interactions, impressions(100)
+    moved = Interactions.from_arrays(
+        log.users, log.items, log.times + (log.times == 3), n_users=60, n_items=30
+    )
+    assert len(log.hash) == 16
+    assert log.hash == shop().interactions.hash != moved.hash
+    assert table.hash == impressions(100).hash
+    for name in ("categories", "numbers", "clicks", "history"):
+        other = impressions(100)
+        block = getattr(other, name)
+        block[7] = block[7] == 0
+        assert other.hash != table.hash, name
+    assert replace(table, number_names=("other",)).hash != table.hash
+    assert replace(table, history=None).hash != table.hash
+
+
+def test_a_catalogue_that_cannot_be_learnt_from_is_refused() -> None:
+    data = shop()
+    few = replace(data, items=Vocabulary(range(7)))
+    with pytest.raises(DataError, match="is about 30 items, its vocabulary has 7"):
+        Popularity().fit(few)
+    none = Dataset("none", Interactions.from_arrays([], []), Vocabulary([]), Vocabulary([]))
+    with pytest.raises(DataError, match="none has no items"):
+        Popularity().fit(none)
+
+
+def test_a_changed_log_is_not_answered_from_an_old_checkpoint(tmp_path: Path) -> None:
+    """Same shapes, same settings, other events: the old weights would fit, and be wrong."""
+    settings = {"kind": "sasrec", "width": 8, "training": {"epochs": 1, "batch_size": 32}}
+    context = TrainContext(folder=tmp_path)
+    build(settings).fit(shop(), context)
+    again = build(settings)
+    assert again.fit(shop(), context).epochs == 1
+    with pytest.raises(BundleError, match=r"made with other data .*remove it to start afresh"):
+        build(settings).fit(shop(seed=1), context)
+    with pytest.raises(BundleError, match=r"other settings \(dropout: 0.5, now 0.1\)"):
+        build(settings | {"dropout": 0.1}).fit(shop(), context)
+    ranking = {"kind": "dcn", "width": 4, "training": {"epochs": 1, "monitor": None}}
+    context = TrainContext(folder=tmp_path / "ranker")
+    build(ranking).fit(impressions(100), context)
+    with pytest.raises(BundleError, match="made with other data"):
+        build(ranking).fit(impressions(100, seed=1), context)
 
 
 @pytest.mark.parametrize(("n_items", "k"), [(5, 3), (5, 9), (1100, 20), (3000, 20), (3000, 2999)])

@@ -1,11 +1,7 @@
-"""SASRec outside the contracts: every loss learns, and ONNX says what torch says."""
+"""SASRec outside the contracts: every loss learns."""
 
-from pathlib import Path
-
-import numpy as np
-import onnxruntime
 import pytest
-from tests.contracts.test_recommenders import HISTORIES, shop
+from tests.contracts.toys import shop
 
 from etalage.data.split import leave_one_out
 from etalage.evaluate.ranking import evaluate_recommender
@@ -28,15 +24,3 @@ def test_the_sampled_losses_learn_the_circle(loss: str, epochs: int) -> None:
     model = build(SETTINGS | {"loss": loss, "n_negatives": 16, "training": training})
     model.fit(data.with_interactions(split.train))
     assert evaluate_recommender(model, split.test, ks=(1,)).metrics["hit_rate@1"] >= 0.9
-
-
-def test_the_exported_encoder_says_what_torch_says(tmp_path: Path) -> None:
-    model = build(SETTINGS)
-    model.fit(shop())
-    model.export(tmp_path)
-    vectors = np.load(tmp_path / "item_vectors.npy")
-    encoder = onnxruntime.InferenceSession(tmp_path / "encoder.onnx")
-    history = HISTORIES.newest(12).items.astype(np.int64)
-    for rows in (slice(0, 1), slice(0, 4)):
-        (state,) = encoder.run(["state"], {"history": history[rows]})
-        np.testing.assert_allclose(state @ vectors.T, model.score(HISTORIES)[rows], atol=1e-5)

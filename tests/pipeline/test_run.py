@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import SMALL
+from tests.conftest import SMALL, Exported
 
 from etalage.bench.record import RunRecord
 from etalage.bench.report import load_record, render
 from etalage.errors import DataError, RecipeError
+from etalage.evaluate.ranking import evaluate_recommender
 from etalage.pipeline.demo import recipe
+from etalage.pipeline.monitors import OF_LISTS
 from etalage.pipeline.run import run
 from etalage.recipe.recipe import Recipe, load, resolve
 from etalage.serve.runtime.engine import Engine
@@ -155,11 +157,29 @@ def test_a_mistake_is_found_before_any_work(tmp_path: Path) -> None:
         ({"models": {"sasrec": {"widht": 3}}}, "sasrec.widht: unknown key; did you mean 'width'"),
         ({"models": {"sasrek": None}}, "no model is called 'sasrek'"),
         ({"ranking": {"ranker": {"kind": "dnc"}}}, "did you mean 'dcn'"),
+        ({"ranking": {"ranker": {"kind": "sasrec"}}}, "'sasrec' is a recommender; a ranker is"),
+        ({"models": {"dcn": {}}}, "'dcn' is a ranker; a recommender is asked for"),
+        ({"models": {"sasrec": {"width": 65}}}, "sasrec: width=65 is not divisible by n_heads=2"),
+        ({"models": {"tiger": {"n_heads": 3}}}, "tiger: width=64 is not divisible by n_heads=3"),
+        (
+            {"models": {"sasrec": {"training": {"monitor": "ndgc@10"}}}},
+            "models.sasrec.training.monitor: 'ndgc@10' is not measured; did you mean 'ndcg@10'",
+        ),
+        (
+            {"ranking": {"ranker": {"kind": "dcn", "training": {"monitor": "ndcg@10"}}}},
+            "ranking.ranker.training.monitor: 'ndcg@10' is not measured",
+        ),
     ):
         with pytest.raises(RecipeError, match=message):
             run(quick(**more), tmp_path / "run", said.append)
     assert said == []
     assert not (tmp_path / "run").exists()
+
+
+def test_what_may_stop_a_training_is_what_is_measured(exported: Exported) -> None:
+    questions = exported.shop.split.valid
+    report = evaluate_recommender(exported.served.retriever, questions, ks=(10,))
+    assert sorted(report.metrics) == sorted(OF_LISTS)
 
 
 @pytest.mark.parametrize(

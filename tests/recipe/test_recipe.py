@@ -60,6 +60,10 @@ def test_a_snapshot_reads_back_to_the_same(path: Path, tmp_path: Path) -> None:
         ("=3", "write it as path.to.key=value"),
         ("data.split.kind.x=1", "'kind' is a value"),
         ("seed=[", "cannot read the value"),
+        ("seed=-1", "seed: Input should be greater than or equal to 0; got -1"),
+        ("seed=100000000000000000000000", "seed: Input should be less than 9223372036854775808"),
+        ("models.sasrec=3", "models.sasrec: Input should be a valid dictionary; got 3"),
+        ("models=3", "models: Input should be a valid dictionary; got 3"),
     ],
 )
 def test_a_mistake_is_named(path: Path, change: str, message: str) -> None:
@@ -74,6 +78,11 @@ def test_what_is_no_recipe_is_refused(path: Path, text: str, message: str) -> No
     path.write_text(text)
     with pytest.raises(RecipeError, match=message):
         load(path)
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"cannot read .*the recipe.yaml in the folder of a run"):
+        load(tmp_path)
 
 
 def test_a_missing_file_and_an_empty_one(path: Path, tmp_path: Path) -> None:

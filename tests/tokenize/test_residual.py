@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import etalage
 from etalage.errors import BundleError, DataError, NotFittedError
 from etalage.tokenize.residual import ResidualKMeans, nearest
 from etalage.tokenize.semantic_ids import SemanticIds
@@ -106,6 +107,7 @@ def test_saving_and_loading_changes_nothing(tmp_path: Path) -> None:
     assert loaded.codes.tobytes() == ids.codes.tobytes()
     assert (loaded.sizes, loaded.codes.dtype) == (ids.sizes, np.int32)
     assert [p.name for p in path.parent.iterdir()] == ["ids.npz"]
+    assert str(np.load(path)["library_version"]) == etalage.__version__
 
 
 def test_broken_files_are_named(tmp_path: Path) -> None:
@@ -114,7 +116,8 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
         SemanticIds.load(path)
     SemanticIds(np.array([[0], [1]], np.int32), (2,)).save(path)
     whole = path.read_bytes()
-    for broken in (b"", whole[: len(whole) // 2], b"no zip at all"):
+    flipped = whole[:60] + bytes([whole[60] ^ 255]) + whole[61:]
+    for broken in (b"", whole[: len(whole) // 2], b"no zip at all", flipped):
         path.write_bytes(broken)
         with pytest.raises(BundleError, match="no semantic ids can be read"):
             SemanticIds.load(path)

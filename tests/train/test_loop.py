@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from etalage.errors import BundleError, EtalageError
 from etalage.train.config import TrainingConfig
@@ -70,16 +72,28 @@ def test_a_killed_run_resumes_to_the_very_same_weights(tmp_path: Path) -> None:
 
 
 def fit(
-    config: TrainingConfig, context: TrainContext | None = None, values: list[float] | None = None
+    config: TrainingConfig,
+    context: TrainContext | None = None,
+    values: list[float] | None = None,
+    *,
+    width: int = 2,
+    constant: float = 0.0,
+    pause: float = 0.0,
 ):
     torch.manual_seed(0)
-    network = torch.nn.Linear(2, 1)
-    x = torch.eye(2)
+    network = torch.nn.Linear(width, 1)
+    network.register_buffer("constant", torch.tensor(constant), persistent=False)
+    x = torch.eye(width)
     queue = list(values or [])
+
+    def loss(batch: torch.Tensor) -> torch.Tensor:
+        time.sleep(pause)
+        return (network(batch) - 1).square().mean()
+
     report = train(
         network,
         lambda rng: [x] * 3,
-        lambda batch: (network(batch) - 1).square().mean(),
+        loss,
         n_steps=3,
         config=config,
         context=context or TrainContext(),
@@ -130,11 +144,52 @@ def test_a_monitor_that_is_not_measured_is_named() -> None:
         fit(TrainingConfig(monitor="auc"), values=[0.1])
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = TrainContext(folder=tmp_path, data_hash="abc", settings={"width": 4})
+    once = TrainingConfig(epochs=1)
+    fit(once, context)
+    fit(once, context)
+    for config, other, message in (
+        (TrainingConfig(epochs=2), context, r"other settings \(training.epochs: 1, now 2\); rem"),
+        (once, replace(context, seed=7), r"settings \(seed: 0, now 7\)"),
+        (once, replace(context, settings={"width": 8}), r"settings \(width: 4, now 8\)"),
+        (once, replace(context, data_hash="xyz"), r"other data \(abc, now xyz\); remove it"),
+    ):
+        with pytest.raises(BundleError, match=message):
+            fit(config, other)
+    with pytest.raises(BundleError, match=r"shapes \(weight: \[1, 2\], now \[1, 3\]\)"):
+        fit(once, context, width=3)
+    with pytest.raises(BundleError, match="other constants"):
+        fit(once, context, constant=1.0)
+    monkeypatch.setattr("etalage.train.loop.__version__", "9.9")
+    with pytest.raises(BundleError, match=r"version of etalage \(0.*, now 9.9\)"):
+        fit(once, context)
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     context = TrainContext(folder=tmp_path)
     fit(TrainingConfig(epochs=1), context)
-    with pytest.raises(BundleError, match="other settings"):
-        fit(TrainingConfig(epochs=2), context)
+    path = tmp_path / "checkpoint.safetensors"
+    whole = path.read_bytes()
+    for broken in (b"", b"garbage", whole[:100], whole[:-3]):
+        path.write_bytes(broken)
+        with pytest.raises(BundleError, match=r"no checkpoint that can be read .*; remove it"):
+            fit(TrainingConfig(epochs=1), context)
+    save_file({"network.weight": torch.zeros(1)}, path)
+    with pytest.raises(BundleError, match="no checkpoint that can be read"):
+        fit(TrainingConfig(epochs=1), context)
+
+
+def test_seconds_of_earlier_sessions_count(tmp_path: Path) -> None:
+    """Two epochs of three pauses, then a session that finds nothing left to do."""
+    config, context = TrainingConfig(epochs=2), TrainContext(folder=tmp_path)
+    _, first = fit(config, context, pause=0.02)
+    assert first.seconds >= 6 * 0.02
+    _, second = fit(config, context, pause=0.02)
+    assert second.seconds >= first.seconds - 0.02  # the end of a session is not in its checkpoint
+    assert second.cpu_seconds > 0
 
 
 def test_the_schedule_warms_up_and_falls_to_zero() -> None:

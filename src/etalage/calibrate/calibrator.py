@@ -23,17 +23,28 @@ LEAST, MOST = -700.0, 36.0
 class Calibrator(ABC):
     """A monotone map from a ranker's logits to probabilities that clicks bear out.
 
-    A map never reorders what it is given: where one logit is higher, its probability is not lower.
+    A map never reorders what it is given: where one logit is higher, its probability is not lower,
+    the context being equal.
     """
 
     kind: ClassVar[str]
 
     @abstractmethod
-    def fit(self, logits: ArrayLike, clicks: ArrayLike, weights: ArrayLike | None = None) -> Self:
-        """Learns from clicks 0 or 1, (n,), that the ranker was not trained on."""
+    def fit(
+        self,
+        logits: ArrayLike,
+        clicks: ArrayLike,
+        context: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """Learns from clicks 0 or 1, (n,), that the ranker was not trained on.
+
+        `context`, (n, columns), is what is known of each row beside its logit; a calibrator that
+        maps all rows alike ignores it.
+        """
 
     @abstractmethod
-    def logit(self, logits: ArrayLike) -> Floats:
+    def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         """Calibrated logits, float64 (n,)."""
 
     @abstractmethod
@@ -45,9 +56,9 @@ class Calibrator(ABC):
     def from_dict(cls, facts: dict[str, Any]) -> Self:
         """Reads what `to_dict` gave."""
 
-    def probability(self, logits: ArrayLike) -> Floats:
+    def probability(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         """Probabilities, float64 (n,), never exactly 0 or 1."""
-        return sigmoid(np.clip(self.logit(logits), LEAST, MOST))
+        return sigmoid(np.clip(self.logit(logits, context), LEAST, MOST))
 
 
 def sigmoid(logits: ArrayLike) -> Floats:

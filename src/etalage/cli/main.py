@@ -7,7 +7,7 @@ from typer.core import TyperGroup
 
 from etalage.cli import data, jobs
 from etalage.cli.doctor import doctor
-from etalage.errors import EtalageError
+from etalage.errors import EtalageError, missing_extra
 
 
 class _Command(TyperGroup):
@@ -17,8 +17,17 @@ class _Command(TyperGroup):
         try:
             return super().invoke(ctx)
         except EtalageError as error:
-            typer.secho(f"error: {error}", err=True, fg="red")
-            raise typer.Exit(1) from error
+            raise _said(error) from error
+        except ModuleNotFoundError as error:
+            missing = missing_extra(error)
+            if missing is None:
+                raise
+            raise _said(missing) from error
+
+
+def _said(error: EtalageError) -> typer.Exit:
+    typer.secho(f"error: {error}", err=True, fg="red")
+    return typer.Exit(1)
 
 
 app = typer.Typer(cls=_Command, no_args_is_help=True, add_completion=False)

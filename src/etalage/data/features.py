@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from etalage.artefact import whole_folder
+from etalage import __version__
+from etalage.artefact import Kind, whole_folder
+from etalage.data.ragged import check_items
 from etalage.errors import BundleError, DataError
 
 Columns = dict[str, NDArray[Any]]
+VERSION = 1
+TABLE = Kind("feature table", "schema.json", "etalage_table")
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class FeatureTable:
         ]
         if names:
             raise DataError(f"a code lies outside its vocabulary in {names}; sizes: {self.sizes}")
+        if self.history is not None and self.sizes:
+            check_items(self.history, next(iter(self.sizes.values())) - 1, "a history")
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -76,6 +84,15 @@ class FeatureTable:
         """L, 0 without a history."""
         return 0 if self.history is None else self.history.shape[1]
 
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits: the same columns and rows, the same hash."""
+        digest = sha256(json.dumps([dict(self.sizes), self.number_names]).encode())
+        for name, block in self._blocks().items():
+            digest.update(f"{name} {block.shape}".encode())
+            digest.update(np.ascontiguousarray(block).data)
+        return digest.hexdigest()[:16]
+
     def take(self, rows: NDArray[np.integer] | slice) -> FeatureTable:
         """Returns some of the rows."""
         return FeatureTable(
@@ -89,25 +106,47 @@ class FeatureTable:
         )
 
     def save(self, folder: Path) -> None:
-        """Writes one npy a block and `schema.json`, at once or not at all."""
-        with whole_folder(folder) as draft:
+        """Writes one npy a block and `schema.json`, at once or not at all.
+
+        Raises:
+            DataError: when the folder holds something else.
+        """
+        with whole_folder(folder, TABLE) as draft:
             for name, block in self._blocks().items():
                 np.save(draft / f"{name}.npy", block, allow_pickle=False)
-            schema = {"sizes": dict(self.sizes), "number_names": list(self.number_names)}
-            (draft / "schema.json").write_text(json.dumps(schema, indent=1, ensure_ascii=False))
+            schema = {
+                "etalage_table": VERSION,
+                "library_version": __version__,
+                "data_hash": self.hash,
+                "sizes": dict(self.sizes),
+                "number_names": list(self.number_names),
+            }
+            (draft / "schema.json").write_text(
+                json.dumps(schema, indent=1, ensure_ascii=False), encoding="utf-8"
+            )
 
     @classmethod
     def load(cls, folder: Path) -> FeatureTable:
-        """Maps what `save` wrote into memory; rows are read when they are used."""
+        """Maps what `save` wrote into memory; rows are read when they are used.
+
+        Raises:
+            BundleError: when it is not there, broken, or of another version.
+        """
         try:
-            schema = json.loads((folder / "schema.json").read_text())
+            schema = json.loads((folder / "schema.json").read_text(encoding="utf-8"))
+            if schema["etalage_table"] != VERSION:
+                raise ValueError(
+                    f"it has version {schema['etalage_table']}, this Etalage reads {VERSION}"
+                )
             blocks = {
                 path.stem: np.load(path, mmap_mode="r", allow_pickle=False)
                 for path in folder.glob("*.npy")
             }
             return cls(sizes=schema["sizes"], number_names=tuple(schema["number_names"]), **blocks)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"no feature table can be read from {folder}: {error}") from error
+        except (OSError, EOFError, ValueError, KeyError, TypeError, DataError) as error:
+            raise BundleError(
+                f"no feature table can be read from {folder} ({error!r}); save it again"
+            ) from error
 
     def _blocks(self) -> Columns:
         blocks = {name: getattr(self, name) for name in ("categories", "numbers")}

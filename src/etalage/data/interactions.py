@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,6 +103,14 @@ class Interactions:
     def offsets(self) -> NDArray[np.int64]:
         """User u owns rows offsets[u] to offsets[u + 1], int64 (U + 1,)."""
         return np.searchsorted(self.users, np.arange(self.n_users + 1)).astype(np.int64)
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits: the same log, the same hash, wherever it came from."""
+        digest = sha256()
+        for column in (self.users, self.items, self.times):
+            digest.update(np.ascontiguousarray(column).data)
+        return digest.hexdigest()[:16]
 
     def rows(self, mask: NDArray[np.bool_]) -> Interactions:
         """Returns the rows where `mask` is true, with the same vocabularies."""

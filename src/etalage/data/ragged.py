@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
+def check_items(items: NDArray[np.integer], n_items: int, where: str) -> None:
+    """Raises DataError for an index beyond the catalogue; -1 means unknown, and is none."""
+    most = int(items.max(initial=-1))
+    if most >= n_items:
+        raise DataError(
+            f"{where} has item {most:,}, but there are {n_items:,} items, 0 to {n_items - 1:,}; "
+            "Vocabulary.indices turns ids into indices, and unknown ones into -1"
+        )
+
+
 @dataclass(frozen=True)
 class ItemSets:
     """One list of items a row, stored end to end.
@@ -67,6 +77,15 @@ class ItemSets:
         offsets = np.zeros(len(self) + 1, dtype=np.int64)
         np.cumsum(np.bincount(rows[is_new], minlength=len(self)), out=offsets[1:])
         return ItemSets(offsets, items[is_new])
+
+    def known(self, n_items: int, where: str) -> ItemSets:
+        """Returns the sets without unknown items (-1); DataError for one beyond the catalogue."""
+        check_items(self.items, n_items, where)
+        is_known = self.items >= 0
+        if is_known.all():
+            return self
+        before = np.concatenate([[0], np.cumsum(is_known)])
+        return ItemSets(before[self.offsets], self.items[is_known])
 
     def take(self, rows: NDArray[np.integer] | Sequence[int]) -> ItemSets:
         """Returns the sets of some rows, in the order asked."""
@@ -161,6 +180,7 @@ class Histories:
         """Sparse (B, N) matrix of the weights; an item that appears twice adds up."""
         from scipy.sparse import csr_array
 
+        check_items(self.items, n_items, "a history")  # scipy would read beyond its memory
         kept = self.items >= 0
         offsets = np.zeros(len(self) + 1, dtype=np.int64)
         np.cumsum(kept.sum(1), out=offsets[1:])

@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from etalage import __version__
-from etalage.artefact import whole_folder
+from etalage.artefact import Kind, whole_folder
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.errors import DataError
@@ -29,6 +29,7 @@ from etalage.ids import Vocabulary
 
 MANIFEST = "manifest.json"
 VERSION = 1
+DATASET = Kind("stored dataset", MANIFEST, "etalage_dataset")
 TABLES = ("item_table", "user_table", "impressions")
 
 
@@ -47,11 +48,7 @@ def save(dataset: Dataset, folder: str | Path, *, terms: str | None = None) -> P
         CapacityError: when the disk is full or refuses.
     """
     folder = Path(folder)
-    if folder.exists() and not (
-        folder.is_dir() and (is_stored(folder) or not any(folder.iterdir()))
-    ):
-        raise DataError(f"{folder} exists and is no stored dataset; choose a new folder")
-    with whole_folder(folder) as draft:
+    with whole_folder(folder, DATASET) as draft:
         _write(dataset, draft, terms)
     return folder
 

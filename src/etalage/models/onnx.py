@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+
+if find_spec("onnxscript") is None:
+    # torch asks for it only when a network leaves, after all the training
+    raise ModuleNotFoundError("No module named 'onnxscript'", name="onnxscript")
 
 BLOCK = 64
 """Numbers of a vector that share one scale in a scan."""

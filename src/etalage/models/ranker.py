@@ -6,6 +6,7 @@ Letters: B rows (impressions).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -15,33 +16,68 @@ from numpy.typing import NDArray
 from etalage.data.features import FeatureTable
 from etalage.errors import DataError
 from etalage.recipe.config import ModelConfig
-from etalage.train.context import FitReport, TrainContext
+from etalage.train.context import Clock, FitReport, TrainContext
 
 
 class Ranker(ABC):
-    """Scores rows of a feature table. Scores are raw logits, never probabilities."""
+    """Scores rows of a feature table. Scores are raw logits, never probabilities.
+
+    Subclasses set `config_type` and implement `_fit`, `score`, `save` and `load`.
+    """
 
     config_type: ClassVar[type[ModelConfig]]
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         self.config = config if config is not None else self.config_type()  # type: ignore[call-arg]
+        self.data_hash = ""
+        """Hash of the table that the ranker was fitted on."""
+
+    def fit(self, table: FeatureTable, context: TrainContext | None = None) -> FitReport:
+        """Learns from a labelled table; fitting again starts afresh.
+
+        The report's seconds are those of the whole fit; where it went on from a checkpoint, those
+        of earlier sessions are in them.
+
+        Raises:
+            DataError: for a table without clicks, or without both clicks and misses.
+        """
+        clock = Clock()
+        check_labels(table)
+        self.data_hash = table.hash
+        context = replace(
+            context or TrainContext(),
+            clock=clock,
+            data_hash=self.data_hash,
+            settings=self.config.to_dict(),
+        )
+        report = self._fit(table, context)
+        return replace(report, seconds=clock.seconds, cpu_seconds=clock.cpu_seconds)
 
     @abstractmethod
-    def fit(self, table: FeatureTable, context: TrainContext | None = None) -> FitReport:
-        """Learns from a labelled table; fitting again starts afresh."""
+    def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:
+        """What `fit` is for this ranker; the report need not say how long it took."""
 
     @abstractmethod
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Logits, float32 (B,)."""
+        """Logits, float32 (B,).
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: for a table of other columns.
+        """
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Writes `config.json` and npy files; nothing is pickled."""
+        """Writes `config.json` and npy files; nothing is pickled.
+
+        Raises:
+            DataError: when the folder holds something else than a saved model.
+        """
 
     @classmethod
     @abstractmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote."""
+        """Reads what `save` wrote; BundleError when it is not there, or broken."""
 
 
 def check_labels(table: FeatureTable) -> None:

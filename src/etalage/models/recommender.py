@@ -6,6 +6,7 @@ Letters: B people, L history length, N items, k places.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -13,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
-from etalage.data.ragged import Histories, ItemSets, TopK
+from etalage.data.ragged import Histories, ItemSets, TopK, check_items
 from etalage.data.split import Queries
 from etalage.errors import DataError, NotFittedError
 from etalage.recipe.config import ModelConfig
-from etalage.train.context import FitReport, TrainContext
+from etalage.train.context import Clock, FitReport, TrainContext
 
 
 class Recommender(ABC):
     """Who gets what: histories in, the k best items out.
 
     A model reads people only through their histories, so someone who arrived a second ago is
-    served like anyone else. Subclasses set `config_type`, implement `fit` and `score` (or, where
-    scoring every item makes no sense, `recommend`), and keep fitted state in `arrays`.
+    served like anyone else. Subclasses set `config_type` and implement `_fit`, `score` (or, where
+    scoring every item makes no sense, `recommend`), `save` and `load`.
     """
 
     config_type: ClassVar[type[ModelConfig]]
@@ -37,14 +38,42 @@ class Recommender(ABC):
     def __init__(self, config: ModelConfig | None = None) -> None:
         self.config = config if config is not None else self.config_type()  # type: ignore[call-arg]
         self.n_items = 0
+        self.data_hash = ""
+        """Hash of the log that the model was fitted on."""
+
+    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+        """Learns from `data.interactions`; fitting again starts afresh.
+
+        The report's seconds are those of the whole fit; where it went on from a checkpoint, those
+        of earlier sessions are in them.
+
+        Raises:
+            DataError: for a catalogue without items, or a log of another catalogue.
+        """
+        clock = Clock()
+        check_catalogue(data)
+        self.data_hash = data.interactions.hash
+        context = replace(
+            context or TrainContext(),
+            clock=clock,
+            data_hash=self.data_hash,
+            settings=self.config.to_dict(),
+        )
+        report = self._fit(data, context)
+        return replace(report, seconds=clock.seconds, cpu_seconds=clock.cpu_seconds)
 
     @abstractmethod
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
-        """Learns from `data.interactions`; fitting again starts afresh."""
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
+        """What `fit` is for this model; the report need not say how long it took."""
 
     @abstractmethod
     def score(self, histories: Histories) -> NDArray[np.float32]:
-        """Scores of all items, float32 (B, N); NaN where the model cannot say."""
+        """Scores of all items, float32 (B, N); NaN where the model cannot say.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: for an item that the catalogue does not have.
+        """
 
     def score_queries(self, queries: Queries) -> NDArray[np.float32]:
         """Scores of all items for questions of an evaluation, float32 (Q, N).
@@ -56,12 +85,16 @@ class Recommender(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Writes `config.json` and safetensors or npy files; nothing is pickled."""
+        """Writes `config.json` and npy files; nothing is pickled.
+
+        Raises:
+            DataError: when the folder holds something else than a saved model.
+        """
 
     @classmethod
     @abstractmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote."""
+        """Reads what `save` wrote; BundleError when it is not there, or broken."""
 
     def recommend(
         self,
@@ -74,9 +107,14 @@ class Recommender(ABC):
         """Returns the k best items of each person, never one of `exclude`, only from `among`.
 
         Where fewer than k items can be scored, the rest is -1 with score -inf. Equal scores are
-        ordered by item index.
+        ordered by item index. Unknown items (-1) in what is given stand for nothing.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: for k below 1, an item that the catalogue does not have, or an `exclude` of
+                other people.
         """
-        self.check_question(histories, k, exclude)
+        exclude, among = self.checked_question(histories, k, exclude, among)
         scores = self.score(histories)  # (B, N)
         if exclude is not None:
             scores[exclude.row_of_entry, exclude.items] = np.nan
@@ -86,17 +124,48 @@ class Recommender(ABC):
             scores[:, ~allowed] = np.nan
         return best(scores, k)
 
-    def check_question(self, histories: Histories, k: int, exclude: ItemSets | None) -> None:
-        """Raises what is wrong with a call of `recommend`, before any work is done."""
-        self.check_fitted()
+    def checked_question(
+        self,
+        histories: Histories,
+        k: int,
+        exclude: ItemSets | None,
+        among: NDArray[np.int32] | None,
+    ) -> tuple[ItemSets | None, NDArray[np.int32] | None]:
+        """Returns `exclude` and `among` without unknown items (-1).
+
+        Raises what is wrong with a call of `recommend`, before any work is done.
+        """
+        self.check_histories(histories)
         check_places(k)
-        if exclude is not None and len(exclude) != len(histories):
-            raise DataError(f"exclude has {len(exclude)} rows, histories {len(histories)}")
+        if exclude is not None:
+            if len(exclude) != len(histories):
+                raise DataError(f"exclude has {len(exclude)} rows, histories {len(histories)}")
+            exclude = exclude.known(self.n_items, "exclude")
+        if among is not None:
+            check_items(among, self.n_items, "among")
+            among = among[among >= 0]
+        return exclude, among
+
+    def check_histories(self, histories: Histories) -> None:
+        """Raises what is wrong with histories that are to be scored."""
+        self.check_fitted()
+        check_items(histories.items, self.n_items, "a history")
 
     def check_fitted(self) -> None:
         """Raises NotFittedError before `fit`."""
         if not self.n_items:
             raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(data) first")
+
+
+def check_catalogue(data: Dataset) -> None:
+    """Raises DataError where there is nothing to recommend, or no one knows what."""
+    if not data.n_items:
+        raise DataError(f"{data.name} has no items; there is nothing to recommend")
+    if data.interactions.n_items != data.n_items:
+        raise DataError(
+            f"the log of {data.name} is about {data.interactions.n_items:,} items, its vocabulary "
+            f"has {data.n_items:,}; give both the same catalogue"
+        )
 
 
 def check_places(k: int) -> None:

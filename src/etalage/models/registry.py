@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
-from etalage.errors import MissingExtraError, RecipeError, did_you_mean
+from etalage.errors import RecipeError, did_you_mean, missing_extra
 from etalage.recipe.config import ModelConfig
 from etalage.recipe.recipe import checked
 
@@ -21,30 +21,47 @@ MODELS: dict[str, str] = {
 RANKERS: dict[str, str] = {
     "dcn": "etalage.models.ranking.dcn:DCN",
 }
+Role = Literal["recommender", "ranker"]
+ROLES: dict[Role, dict[str, str]] = {"recommender": MODELS, "ranker": RANKERS}
 
 
-def model_type(kind: str) -> Any:
-    """Returns the class of a model; RecipeError names near misses."""
-    known = MODELS | RANKERS
-    if kind not in known:
-        raise RecipeError(
-            f"no model is called {kind!r}{did_you_mean(kind, known)} "
-            f"(known: {', '.join(sorted(known))})"
-        )
+def model_type(kind: str, role: Role | None = None) -> Any:
+    """Returns the class of a model.
+
+    Raises:
+        RecipeError: for a name that no model has, or that is none of the role asked for; names
+            near misses.
+        MissingExtraError: when the model needs a package that is not installed.
+    """
+    known = MODELS | RANKERS if role is None else ROLES[role]
+    if not isinstance(kind, str) or kind not in known:
+        listed = f"(known: {', '.join(sorted(known))})"
+        for other, kinds in ROLES.items():
+            if role is not None and str(kind) in kinds:
+                raise RecipeError(f"{kind!r} is a {other}; a {role} is asked for {listed}")
+        hint = did_you_mean(str(kind), known)
+        name = "ranker" if role == "ranker" else "model"
+        raise RecipeError(f"no {name} is called {kind!r}{hint} {listed}")
     module, name = known[kind].split(":")
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
-        if error.name in {"torch", "scipy", "safetensors"}:
-            raise MissingExtraError(error.name, "train") from error
-        raise
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        raise missing from error
 
 
-def build(settings: ModelConfig | dict[str, Any]) -> Any:
-    """Builds an unfitted model from its settings; `kind` says which."""
+def build(settings: ModelConfig | dict[str, Any], role: Role | None = None) -> Any:
+    """Builds an unfitted model from its settings; `kind` says which, `role` what it must be.
+
+    Raises:
+        RecipeError: for a kind or a setting that does not exist, or a model of another role.
+        MissingExtraError: when the model needs a package that is not installed.
+    """
     if isinstance(settings, ModelConfig):
-        return model_type(settings.kind)(settings)
+        return model_type(settings.kind, role)(settings)
     if "kind" not in settings:
         raise RecipeError(f"model settings need 'kind'; got the keys {sorted(settings)}")
-    model = model_type(settings["kind"])
+    model = model_type(settings["kind"], role)
     return model(checked(model.config_type, settings, settings["kind"]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ import orjson
 from etalage.calibrate import Calibrator
 from etalage.data.dataset import Dataset
 from etalage.errors import RecipeError
+from etalage.models.exportable import Exportable
 from etalage.models.ranker import Ranker
 from etalage.models.recommender import Recommender
 from etalage.pipeline.shop import item_names
@@ -43,9 +43,14 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
     """Writes a bundle; visitors get the histories of `data`.
 
     Raises:
-        RecipeError: when the retriever has no item vectors to export.
+        RecipeError: when the retriever has no item vectors to export, or the ranker no network.
     """
     check_exportable(served.retriever, str(recipe.retriever))
+    if served.ranker is not None and not isinstance(served.ranker, Exportable):
+        raise RecipeError(
+            f"ranker {served.ranker.config.kind!r} cannot be served: it has no export; choose one "
+            "that has, such as dcn"
+        )
     facts = {
         "name": data.name,
         "recipe": recipe.to_dict(),
@@ -60,7 +65,7 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
 
 def check_exportable(retriever: Recommender, name: str) -> None:
     """Raises RecipeError for a model that has no encoder and item vectors."""
-    if not hasattr(retriever, "export"):
+    if not isinstance(retriever, Exportable):
         raise RecipeError(
             f"retriever {name!r} cannot be served: it has no encoder and item vectors; choose a "
             "model that has, such as sasrec, or none (retriever=null) to compare models only"
@@ -68,16 +73,13 @@ def check_exportable(retriever: Recommender, name: str) -> None:
 
 
 def data_hash(data: Dataset) -> str:
-    """Hash of the log, 16 hex digits: the same log, the same hash, wherever it came from."""
-    log = data.interactions
-    digest = sha256()
-    for column in (log.users, log.items, log.times):
-        digest.update(np.ascontiguousarray(column).tobytes())
-    return digest.hexdigest()[:16]
+    """Hash of the log, as records and manifests carry it."""
+    return data.interactions.hash
 
 
 def _fill(folder: Path, data: Dataset, served: Served) -> None:
-    served.retriever.export(folder)  # type: ignore[attr-defined]
+    assert isinstance(served.retriever, Exportable)  # asked for in export_bundle
+    served.retriever.export(folder)
     titles, categories = item_names(data)
     items = {"ids": list(data.items.ids), "titles": titles, "categories": categories}
     (folder / "items.json").write_bytes(orjson.dumps(items))
@@ -86,7 +88,8 @@ def _fill(folder: Path, data: Dataset, served: Served) -> None:
     if served.ids is not None:
         np.save(folder / "codes.npy", served.ids.codes)
     if served.ranker is not None and served.features is not None:
-        served.ranker.export(folder)  # type: ignore[attr-defined]
+        assert isinstance(served.ranker, Exportable)  # likewise
+        served.ranker.export(folder)
         served.features.save(folder / "features")
     if served.calibrator is not None:
         (folder / "calibrator.json").write_text(json.dumps(served.calibrator.to_dict()))

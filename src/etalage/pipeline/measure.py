@@ -54,7 +54,7 @@ class Oracle(Recommender):
     def score(self, histories: Histories) -> NDArray[np.float32]:
         raise NotImplementedError("the truth must know who asks and when; use score_queries")
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         return FitReport()
 
     def save(self, folder: Path) -> None:

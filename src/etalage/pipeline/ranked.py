@@ -49,7 +49,7 @@ class Ranked(Recommender):
         self.n_items = retriever.n_items
         self.history_length = max(retriever.history_length, features.history_length)
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         raise NotImplementedError("fit the two stages, then put them together")
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
@@ -68,6 +68,7 @@ class Ranked(Recommender):
         among: NDArray[np.int32] | None = None,
     ) -> TopK:
         """Retrieves, then orders by the ranker's logits, which are the scores."""
+        exclude, among = self.checked_question(histories, k, exclude, among)
         n = max(k, self.config.n_candidates)
         found = self.retriever.recommend(histories, n, exclude=exclude, among=among)
         row, place = np.nonzero(found.items >= 0)

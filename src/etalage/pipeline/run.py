@@ -24,6 +24,7 @@ from etalage.pipeline.measure import (
     probability_quality,
     request_ms,
 )
+from etalage.pipeline.monitors import check_monitors
 from etalage.pipeline.ranked import Ranked
 from etalage.pipeline.ranking import Calibrated, Trained, calibrate, train_ranker
 from etalage.pipeline.shop import Shop, open_shop, spell_items
@@ -54,8 +55,9 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
         RecipeError: for a model, a setting or a retriever that does not exist or cannot be
             served, before any work.
     """
-    models = {name: build(settings) for name, settings in recipe.models.items()}
-    ranker: Ranker = build(recipe.ranking.ranker)
+    models = {name: build(settings, "recommender") for name, settings in recipe.models.items()}
+    ranker: Ranker = build(recipe.ranking.ranker, "ranker")
+    check_monitors(models, ranker)
     retriever = _retriever(recipe, models)
     team = Team()
     if not team.is_first:

@@ -46,7 +46,6 @@ class Spelling:
     vectors: NDArray[np.float32]  # (N, D)
     ids: SemanticIds
     health: HealthReport
-    codebooks: NDArray[np.float32]  # (levels, codes, D)
 
 
 def open_shop(recipe: Recipe, *, now_ms: int | None = None) -> Shop:
@@ -100,7 +99,7 @@ def spell_items(shop: Shop, recipe: Recipe) -> Spelling:
     vectors = item_vectors(shop.training_data, settings.vector_width, recipe.seed)
     quantizer = ResidualKMeans(settings.n_levels, settings.n_codes, seed=recipe.seed).fit(vectors)
     ids = quantizer.spell(vectors)
-    return Spelling(vectors, ids, check_health(quantizer, vectors), quantizer.codebooks)
+    return Spelling(vectors, ids, check_health(quantizer, vectors))
 
 
 def item_names(data: Dataset) -> tuple[list[str], list[str]]:

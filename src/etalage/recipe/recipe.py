@@ -84,7 +84,7 @@ class Recipe(Config):
 
     name: str = "run"
     """Names the folder under `runs/`."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     """Where all randomness comes from."""
     data: DataRecipe = DataRecipe()
     tokens: TokenRecipe = TokenRecipe()
@@ -113,6 +113,11 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"there is no recipe {path}; recipes are YAML files") from None
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read {path} ({error.strerror}); give the YAML file of a recipe, such as the "
+            "recipe.yaml in the folder of a run"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is no YAML: {error}") from error
     if not isinstance(tree, dict | None):
@@ -126,8 +131,11 @@ def resolve(tree: dict[str, Any], overrides: list[str] | None = None) -> Recipe:
         override(tree, change)
     models = tree.get("models")
     if isinstance(models, dict):
-        named = {name: {"kind": name} | (block or {}) for name, block in models.items()}
-        kinds = {block["kind"] for block in named.values()}
+        named = {
+            name: {"kind": name} | (block or {}) if isinstance(block, dict | None) else block
+            for name, block in models.items()
+        }
+        kinds = [block["kind"] for block in named.values() if isinstance(block, dict)]
         trivial = {kind: {"kind": kind} for kind in TRIVIAL if kind not in kinds}
         tree["models"] = trivial | named
     return checked(Recipe, tree, "")
@@ -177,7 +185,10 @@ def _explain(error: ValidationError, kind: type[Config], where: str) -> str:
             hint = did_you_mean(str(fault["loc"][-1]), known) or f"; known: {', '.join(known)}"
             lines.append(f"{path}: unknown key{hint}")
         else:
-            lines.append(f"{path}: {fault['msg']}; got {fault['input']!r}")
+            text = fault["msg"].removeprefix("Value error, ")
+            # what is wrong with a block as a whole names its values itself
+            given = "" if fault["type"] == "value_error" else f"; got {fault['input']!r}"
+            lines.append(f"{path}: {text}{given}")
     return "\n".join(lines)
 
 

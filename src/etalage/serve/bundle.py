@@ -25,10 +25,11 @@ from typing import Any
 
 import orjson
 
-from etalage.artefact import whole_folder
+from etalage.artefact import Kind, whole_folder
 from etalage.errors import BundleError
 
 FORMAT = 1
+BUNDLE = Kind("bundle", "manifest.json", "model_version")
 NEEDED = ("items.json", "item_vectors.npy", "encoder.onnx", "popular.npy")
 FACTS = ("name", "model_version", "history_length", "n_candidates", "order", "repeats")
 
@@ -42,8 +43,11 @@ def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, An
         facts: what the manifest says besides: `name`, `recipe`, `data_hash`, `history_length`,
             `n_candidates`, `order` ('retriever' or 'ranker', whose scores order the list) and
             `repeats` ('hide' or 'show' what a person took before).
+
+    Raises:
+        DataError: when the folder holds something else.
     """
-    with whole_folder(folder) as draft:
+    with whole_folder(folder, BUNDLE) as draft:
         fill(draft)
         files: dict[str, dict[str, Any]] = {
             str(path.relative_to(draft)): {"sha256": _sha256(path), "bytes": path.stat().st_size}

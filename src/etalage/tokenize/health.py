@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etalage.tokenize.residual import ResidualKMeans
+from etalage.tokenize.quantizer import Quantizer
 
 N_NEIGHBOURS = 10
 MOST_ASKED = 2000
@@ -43,7 +43,7 @@ class HealthReport:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
-def check_health(quantizer: ResidualKMeans, vectors: NDArray[np.float32]) -> HealthReport:
+def check_health(quantizer: Quantizer, vectors: NDArray[np.float32]) -> HealthReport:
     """Spells the vectors float32 (N, D) with a fitted quantiser and measures the result."""
     codes = quantizer.encode(vectors)
     n_items = len(codes)

@@ -6,6 +6,7 @@ Letters: N items, L levels.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.errors import BundleError, DataError
 
@@ -76,7 +78,12 @@ class SemanticIds:
         """Writes one npz, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as draft, draft.open("wb") as file:
-            np.savez_compressed(file, codes=self.codes, sizes=np.array(self.sizes, np.int32))
+            np.savez_compressed(
+                file,
+                codes=self.codes,
+                sizes=np.array(self.sizes, np.int32),
+                library_version=np.array(__version__),
+            )
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -84,7 +91,15 @@ class SemanticIds:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(file["codes"], tuple(file["sizes"].tolist()))
-        except (OSError, ValueError, KeyError, EOFError, DataError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            DataError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             raise BundleError(
                 f"no semantic ids can be read from {path} ({error}); write them again with save"
             ) from error

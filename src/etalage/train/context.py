@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+
+class Clock:
+    """What a fit has cost so far, the sessions before an interruption included."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds."""
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU seconds of this process, all threads together."""
+        return time.process_time() - self._cpu
+
+    def add(self, seconds: float, cpu_seconds: float) -> None:
+        """Counts what earlier sessions took."""
+        self._wall -= seconds
+        self._cpu -= cpu_seconds
 
 
 @dataclass(frozen=True)
@@ -20,12 +43,16 @@ class TrainContext:
     """Judges a half-trained model on validation data, for early stopping; higher is better."""
     threads: int | None = None
     """CPU threads for training; None uses all cores."""
-    max_seconds: float | None = None
-    """Stop after this long and keep the best so far."""
     resume: bool = True
     """Continue from a checkpoint in `folder` when there is one."""
     progress: bool = False
     """Show a progress bar on a terminal."""
+    clock: Clock | None = None
+    """Started by `fit` of a model, as are the facts below."""
+    data_hash: str = ""
+    """Hash of the training data; a checkpoint made of other data is refused."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """All settings of the model; a checkpoint made with others is refused."""
 
     def judge_of(self, model: Any) -> Callable[[], dict[str, float]] | None:
         """Returns what measures `model` as it stands; None without a monitor."""
@@ -38,10 +65,12 @@ class FitReport:
 
     n_parameters: int = 0
     seconds: float = 0.0
+    """Wall seconds of the whole fit, those of earlier sessions of a resumed one included."""
     cpu_seconds: float = 0.0
+    """CPU seconds, likewise."""
     epochs: int = 0
     best_epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     """Validation metrics of the state that was kept."""
     history: tuple[dict[str, float], ...] = ()
-    """One row an epoch: epoch, loss, rows_per_cpu_second and the validation metrics."""
+    """One row an epoch: epoch, loss, seconds, steps_per_cpu_second and the validation metrics."""

@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.errors import EtalageError
 from etalage.seeds import generator, torch_seed
 from etalage.train.checkpoint import Progress, read, write
 from etalage.train.config import TrainingConfig
-from etalage.train.context import FitReport, TrainContext
+from etalage.train.context import Clock, FitReport, TrainContext
 from etalage.train.team import Team
 
 
@@ -51,7 +53,9 @@ def train(
 
     Raises:
         EtalageError: when the loss is no longer a number.
+        BundleError: for a checkpoint made of other data, settings, shapes or version, or broken.
     """
+    clock = context.clock or Clock()
     optimizer = torch.optim.AdamW(
         network.parameters(),
         lr=config.learning_rate,
@@ -61,11 +65,12 @@ def train(
     progress, best, team = Progress(), None, Team()
     n_steps = -(-n_steps // team.size)
     path = context.folder / "checkpoint.safetensors" if context.folder else None
-    settings = json.dumps([config.to_dict(), context.seed])
+    made_of = _made_of(network, config, context)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if context.resume and path.exists():
-            best, progress = read(path, network, optimizer, settings)
+            best, progress = read(path, network, optimizer, made_of)
+            clock.add(progress.seconds, progress.cpu_seconds)
     threads = torch.get_num_threads()
     if context.progress and team.is_first:
         batches = _with_bar(batches, n_steps, config)
@@ -74,14 +79,13 @@ def train(
             if context.threads:
                 torch.set_num_threads(context.threads)
             while progress.epoch < config.epochs and progress.misses < config.patience:
-                if context.max_seconds and progress.seconds > context.max_seconds:
-                    break
                 _run_epoch(
                     network, batches, loss, n_steps, config, context, optimizer, progress, team
                 )
                 best = _judge(network, config, progress, best, validate)
+                progress.seconds, progress.cpu_seconds = clock.seconds, clock.cpu_seconds
                 if path is not None and team.is_first:
-                    write(path, network, optimizer, best, progress, settings)
+                    write(path, network, optimizer, best, progress, made_of)
                     _log(path.parent / "log.jsonl", progress.history)
         finally:
             torch.set_num_threads(threads)
@@ -93,13 +97,29 @@ def train(
     costs = {"epoch", "loss", "seconds", "steps_per_cpu_second"}
     return FitReport(
         n_parameters=sum(p.numel() for p in network.parameters()),
-        seconds=progress.seconds,
-        cpu_seconds=progress.cpu_seconds,
+        seconds=clock.seconds,
+        cpu_seconds=clock.cpu_seconds,
         epochs=progress.epoch,
         best_epoch=progress.best_epoch or progress.epoch,
         metrics={name: value for name, value in kept.items() if name not in costs},
         history=tuple(progress.history),
     )
+
+
+def _made_of(
+    network: torch.nn.Module, config: TrainingConfig, context: TrainContext
+) -> dict[str, Any]:
+    """What the weights follow from, apart from code that has no version of its own."""
+    constants = sha256()  # what a network is built on and does not learn, such as semantic ids
+    for _, buffer in sorted(network.named_buffers()):
+        constants.update(buffer.detach().contiguous().numpy().data)
+    return {
+        "settings": {**context.settings, "training": config.to_dict(), "seed": context.seed},
+        "data": context.data_hash,
+        "shapes": {name: list(value.shape) for name, value in network.state_dict().items()},
+        "constants": constants.hexdigest()[:16],
+        "version of etalage": __version__,
+    }
 
 
 def _with_bar(
@@ -157,8 +177,6 @@ def _run_epoch(
     network.eval()
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     progress.epoch += 1
-    progress.seconds += seconds
-    progress.cpu_seconds += cpu_seconds
     row = {
         "epoch": float(progress.epoch),
         "loss": total / max(steps, 1),

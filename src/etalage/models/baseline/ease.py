@@ -38,7 +38,7 @@ class EASE(Recommender):
     config: EASEConfig
     history_length = 200
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         n_items = data.n_items
         needed = 2 * 8 * n_items**2 / 1e9  # the Gram matrix and its inverse in float64
         if needed > self.config.max_gigabytes:
@@ -57,20 +57,22 @@ class EASE(Recommender):
         return FitReport(n_parameters=n_items * n_items)
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
-        self.check_fitted()
+        """Scores of all items, float32 (B, N); NaN without a history (never a made-up 0)."""
+        self.check_histories(histories)
         known = (histories.items >= 0).astype(np.float32)
         people = histories.to_matrix(known, self.n_items)  # (B, N)
         people.data[:] = 1
-        return np.asarray(people @ self.weights, dtype=np.float32)
+        scores = np.asarray(people @ self.weights, dtype=np.float32)
+        scores[histories.lengths == 0] = np.nan
+        return scores
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
-        save_arrays(folder, self.config, weights=self.weights)
+        save_arrays(folder, self, weights=self.weights)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        config, arrays = load_arrays(folder, cls.config_type)
-        model = cls(config)
+        model, arrays = load_arrays(folder, cls)
         model.weights = arrays["weights"]
         model.n_items = len(model.weights)
         return model

@@ -103,14 +103,14 @@ class ItemToItem(Recommender):
     def relate(self, log: Interactions) -> csr_array:
         """The relation M, float32 (N, N)."""
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         self.relation = keep_top(self.relate(data.interactions), self.config.n_neighbours)
         self.n_items = data.n_items
         return FitReport(n_parameters=self.relation.nnz)
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Scores of all items, float32 (B, N); NaN where no history item knows the item."""
-        self.check_fitted()
+        self.check_histories(histories)
         newest = histories.newest(self.config.length)
         weights = newest.recency_weights(self.config.recency)  # (B, L)
         scores = (newest.to_matrix(weights, self.n_items) @ self.relation).toarray()  # (B, N)
@@ -121,12 +121,11 @@ class ItemToItem(Recommender):
         self.check_fitted()
         relation = self.relation
         parts = {name: getattr(relation, name) for name in ("data", "indices", "indptr")}
-        save_arrays(folder, self.config, **parts)
+        save_arrays(folder, self, **parts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        config, arrays = load_arrays(folder, cls.config_type)
-        model = cls(config)
+        model, arrays = load_arrays(folder, cls)
         model.n_items = len(arrays["indptr"]) - 1
         parts: Sequence[NDArray[np.generic]] = [arrays[n] for n in ("data", "indices", "indptr")]
         model.relation = csr_array(tuple(parts), shape=(model.n_items, model.n_items))

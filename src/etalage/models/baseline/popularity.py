@@ -28,23 +28,22 @@ class Popularity(Recommender):
     config_type = PopularityConfig
     history_length = 0
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         self.counts = data.interactions.popularity().astype(np.float32)  # (N,)
         self.n_items = data.n_items
         return FitReport(n_parameters=self.n_items)
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
-        self.check_fitted()
+        self.check_histories(histories)
         return np.tile(self.counts, (len(histories), 1))  # (B, N)
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
-        save_arrays(folder, self.config, counts=self.counts)
+        save_arrays(folder, self, counts=self.counts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        config, arrays = load_arrays(folder, cls.config_type)
-        model = cls(config)
+        model, arrays = load_arrays(folder, cls)
         model.counts = arrays["counts"]
         model.n_items = len(model.counts)
         return model

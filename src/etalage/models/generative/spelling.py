@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from etalage.data.dataset import Dataset
 from etalage.data.formats.catalogue import TEXT_COLUMNS, joined
 from etalage.data.interactions import Interactions
+from etalage.language.encoder import Encoder
 from etalage.language.hashing import HashingEncoder
 from etalage.language.projection import leading_directions, unit_rows
 from etalage.seeds import generator
@@ -24,7 +25,8 @@ def item_vectors(data: Dataset, width: int, seed: int) -> NDArray[np.float32]:
     texts = item_texts(data)
     if texts is None:
         return cooccurrence_vectors(data.interactions, width, seed)
-    return HashingEncoder(width, seed=seed).fit(texts).encode(texts)
+    encoder: Encoder = HashingEncoder(width, seed=seed).fit(texts)
+    return encoder.encode(texts)
 
 
 def item_texts(data: Dataset) -> list[str] | None:

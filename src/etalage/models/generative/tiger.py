@@ -24,7 +24,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
@@ -36,6 +36,7 @@ from etalage.models.generative.beam import beam_search
 from etalage.models.generative.spelling import item_vectors
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import Sequences, newest_tensor
+from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.tokenize.health import HealthReport, check_health
@@ -76,6 +77,12 @@ class TIGERConfig(ModelConfig):
         epochs=12, batch_size=128, learning_rate=4e-3, schedule="cosine", warmup_steps=50
     )
     """The loop."""
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> Self:
+        if self.width % self.n_heads:
+            raise ValueError(f"width={self.width} is not divisible by n_heads={self.n_heads}")
+        return self
 
 
 class TIGERNetwork(nn.Module):
@@ -166,8 +173,7 @@ class TIGER(Recommender):
         self.health: HealthReport | None = None
         """Figures of the ids, after `fit`; None in a loaded model."""
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
-        context = context or TrainContext()
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         settings = self.config.training
         vectors = item_vectors(data, self.config.vector_width, context.seed)  # (N, D)
         quantizer = ResidualKMeans(self.config.n_levels, self.config.n_codes, seed=context.seed)
@@ -208,7 +214,7 @@ class TIGER(Recommender):
         among: NDArray[np.int32] | None = None,
     ) -> TopK:
         """Writes the k likeliest items; no beam is spent on items that may not be shown."""
-        self.check_question(histories, k, exclude)
+        exclude, among = self.checked_question(histories, k, exclude, among)
         n_beams = min(max(k, self.config.n_beams), self.n_items)
         top = TopK.empty(len(histories), k)
         at_once = max(ROWS_AT_ONCE // n_beams, 1)
@@ -224,17 +230,16 @@ class TIGER(Recommender):
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
-        state = {k: v.numpy() for k, v in self.network.state_dict().items()}
         sizes = np.array(self.ids.sizes, dtype=np.int32)
-        save_arrays(folder, self.config, **state, **{"ids.codes": self.ids.codes}, sizes=sizes)
+        ids = {"ids.codes": self.ids.codes, "ids.sizes": sizes}
+        save_arrays(folder, self, **ids, **weights_of(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        config, arrays = load_arrays(folder, cls.config_type)
-        model = cls(config)
-        sizes = tuple(arrays.pop("sizes").tolist())
+        model, arrays = load_arrays(folder, cls)
+        sizes = tuple(arrays.pop("ids.sizes").tolist())
         model._prepare(SemanticIds(arrays.pop("ids.codes"), sizes), seed=0)
-        model.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        put_weights(model.network, arrays, folder)
         return model
 
     def _prepare(self, ids: SemanticIds, seed: int) -> None:

@@ -26,7 +26,8 @@ from etalage.layers.cross import CrossStack
 from etalage.layers.dropout import Dropout
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import export_network
-from etalage.models.ranker import Ranker, check_labels
+from etalage.models.ranker import Ranker
+from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
@@ -113,9 +114,7 @@ class DCN(Ranker):
     config: DCNConfig
     sizes: tuple[int, ...] = ()
 
-    def fit(self, table: FeatureTable, context: TrainContext | None = None) -> FitReport:
-        context = context or TrainContext()
-        check_labels(table)
+    def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:
         self.sizes = tuple(table.sizes.values())
         self.n_numbers = table.numbers.shape[1]
         self.history_length = table.history_length
@@ -173,18 +172,16 @@ class DCN(Ranker):
 
     def save(self, folder: Path) -> None:
         self._check_fitted()
-        state = {k: v.numpy() for k, v in self.network.state_dict().items()}
         shape = np.array([self.n_numbers, self.history_length, *self.sizes])
-        save_arrays(folder, self.config, shape=shape, **state)
+        save_arrays(folder, self, shape=shape, **weights_of(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        config, arrays = load_arrays(folder, cls.config_type)
-        model = cls(config)
+        model, arrays = load_arrays(folder, cls)
         model.n_numbers, model.history_length, *sizes = arrays.pop("shape").tolist()
         model.sizes = tuple(sizes)
         model.network = model._initial(seed=0)
-        model.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        put_weights(model.network, arrays, folder)
         return model
 
     def _initial(self, seed: int) -> DCNNetwork:

@@ -13,7 +13,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
@@ -24,6 +24,7 @@ from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import BLOCK, export_network, export_scan
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import Sequences, newest_tensor
+from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
@@ -61,6 +62,12 @@ class SASRecConfig(ModelConfig):
     """t of gBCE: 0 is plain binary cross-entropy, 1 corrects all of its overconfidence."""
     training: TrainingConfig = TrainingConfig(epochs=100, batch_size=256)
     """The loop."""
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> Self:
+        if self.width % self.n_heads:
+            raise ValueError(f"width={self.width} is not divisible by n_heads={self.n_heads}")
+        return self
 
 
 class SASRecNetwork(nn.Module):
@@ -116,8 +123,7 @@ class SASRec(Recommender):
         super().__init__(config)
         self.history_length = self.config.max_length
 
-    def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
-        context = context or TrainContext()
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         self.n_items = data.n_items
         self.network = self._initial(context.seed)
         log = data.interactions
@@ -153,7 +159,9 @@ class SASRec(Recommender):
 
     def encode(self, histories: Histories) -> NDArray[np.float32]:
         """State of each person, float32 (B, D)."""
-        self.check_fitted()
+        self.check_histories(histories)
+        if not len(histories):
+            return np.zeros((0, self.config.width), dtype=np.float32)
         history = newest_tensor(histories, self.config.max_length)
         with torch.inference_mode():
             return self.network(history, newest_only=True)[:, 0].float().numpy()
@@ -164,7 +172,10 @@ class SASRec(Recommender):
         return self.network.items.weight.detach().numpy()
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
-        return self.encode(histories) @ self.item_vectors().T
+        """Scores of all items, float32 (B, N); NaN without a history, as no loss asks for that."""
+        scores = self.encode(histories) @ self.item_vectors().T
+        scores[histories.lengths == 0] = np.nan
+        return scores
 
     def export(self, folder: Path) -> None:
         """Writes `encoder.onnx` (history int64 (B, L <= max_length), left-padded with -1 -> state
@@ -181,16 +192,14 @@ class SASRec(Recommender):
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
-        state = {k: v.numpy() for k, v in self.network.state_dict().items()}
-        save_arrays(folder, self.config, **state)
+        save_arrays(folder, self, **weights_of(self.network))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        config, arrays = load_arrays(folder, cls.config_type)
-        model = cls(config)
+        model, arrays = load_arrays(folder, cls)
         model.n_items = len(arrays["items.weight"])
         model.network = model._initial(seed=0)
-        model.network.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()})
+        put_weights(model.network, arrays, folder)
         return model
 
     def _initial(self, seed: int) -> SASRecNetwork:
