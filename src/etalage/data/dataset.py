@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import polars as pl
@@ -37,6 +39,15 @@ class Dataset:
     @property
     def n_items(self) -> int:
         return len(self.items)
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits over the log, its impressions and what is known of items and people."""
+        digest = sha256(self.interactions.hash.encode())
+        for table in (self.item_table, self.user_table, self.impressions):
+            if table is not None:
+                digest.update(table.write_ipc(None).getbuffer())
+        return digest.hexdigest()[:16]
 
     def with_interactions(self, interactions: Interactions) -> Dataset:
         """Returns the same shop with another log (for example, the training part of a split)."""

@@ -54,7 +54,7 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
     facts = {
         "name": data.name,
         "recipe": recipe.to_dict(),
-        "data_hash": data_hash(data),
+        "data_hash": data.hash,
         "history_length": served.retriever.history_length,
         "n_candidates": recipe.ranking.n_candidates,
         "order": served.order,
@@ -70,11 +70,6 @@ def check_exportable(retriever: Recommender, name: str) -> None:
             f"retriever {name!r} cannot be served: it has no encoder and item vectors; choose a "
             "model that has, such as sasrec, or none (retriever=null) to compare models only"
         )
-
-
-def data_hash(data: Dataset) -> str:
-    """Hash of the log, as records and manifests carry it."""
-    return data.interactions.hash
 
 
 def _fill(folder: Path, data: Dataset, served: Served) -> None:

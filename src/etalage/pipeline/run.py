@@ -14,7 +14,7 @@ from etalage.models.ranker import Ranker
 from etalage.models.recommender import Recommender
 from etalage.models.registry import build
 from etalage.pipeline.clicks import ClickLog
-from etalage.pipeline.export import Served, check_exportable, data_hash, export_bundle
+from etalage.pipeline.export import Served, check_exportable, export_bundle
 from etalage.pipeline.job import Job, some
 from etalage.pipeline.measure import (
     Oracle,
@@ -133,7 +133,7 @@ def _retriever(recipe: Recipe, models: dict[str, Recommender]) -> Recommender | 
 def _snapshot(recipe: Recipe, folder: Path, shop: Shop) -> None:
     """Says what this run is of; checkpoints of anything else would lead astray, and go."""
     path = folder / "recipe.yaml"
-    text = f"# etalage {__version__}, log {data_hash(shop.data)}\n{recipe.to_yaml()}"
+    text = f"# etalage {__version__}, data {shop.data.hash}\n{recipe.to_yaml()}"
     if path.exists() and path.read_text(encoding="utf-8") != text:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     with whole_file(path) as draft:
@@ -176,7 +176,7 @@ def _export(job: Job, served: Served, shop: Shop) -> Engine:
     export_bundle(folder, shop.data, served, job.recipe)
     histories = some(shop.split.test).histories(30).items[:N_TIMED]
     times = time_bundle(folder, [row[row >= 0] for row in histories])
-    note = f"served; milliseconds are those of the bundle, which takes {times['peak_mb']:.0f} MB"
+    note = f"served, in {times['peak_mb']:.0f} MB"
     for n, row in enumerate(job.rows):
         if row.kind == "ranked" if served.order == "ranker" else row.name == job.recipe.retriever:
             job.rows[n] = row.model_copy(update={"latency_ms": times, "note": note})

@@ -15,7 +15,6 @@ import numpy as np
 from etalage.bench.record import ItemCard, RunRecord, TokenRecord, VisitorRecord
 from etalage.data.picture import picture
 from etalage.pipeline.clicks import ClickLog
-from etalage.pipeline.export import data_hash
 from etalage.pipeline.job import Job
 from etalage.pipeline.measure import comparisons
 from etalage.pipeline.ranking import Calibrated
@@ -141,7 +140,7 @@ def _provenance(job: Job, shop: Shop) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "data_hash": data_hash(shop.data),
+        "data_hash": shop.data.hash,
         "peak_memory_mb": round(peak_mb()),
     }
 

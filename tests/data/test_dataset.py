@@ -1,0 +1,33 @@
+"""A dataset's hash tells whether anything that can be learnt from has changed."""
+
+from dataclasses import replace
+
+import polars as pl
+
+from etalage.data.dataset import Dataset
+from etalage.data.interactions import Interactions
+from etalage.data.simulated import SimulatedConfig, simulate
+from etalage.data.store import load, save
+
+
+def shop() -> Dataset:
+    return simulate(SimulatedConfig(users=20, items=12, days=10), seed=0)[0]
+
+
+def test_the_hash_is_that_of_all_there_is_to_learn_from(tmp_path) -> None:
+    data = shop()
+    assert data.hash == shop().hash
+    assert load(save(data, tmp_path / "shop")).hash == data.hash
+    log = data.interactions
+    other = Interactions(
+        log.frame.with_columns(item=(pl.col("item") + 1) % 12), n_users=20, n_items=12
+    )
+    titles = data.item_table.with_columns(title=pl.lit("mug"))
+    shown = data.impressions.with_columns(clicked=1 - pl.col("clicked"))
+    changed = [
+        data.with_interactions(other),
+        replace(data, item_table=titles),
+        replace(data, impressions=shown),
+        replace(data, item_table=None),
+    ]
+    assert len({data.hash, *(one.hash for one in changed)}) == 5
