@@ -15,6 +15,7 @@ from tests.conftest import Exported
 
 from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.catalogue import Catalogue
+from etalage.serve.runtime.wire import OneWrite
 
 
 def test_a_visitor_sees_history_and_window(client: TestClient) -> None:
@@ -92,7 +93,7 @@ def address(exported: Exported) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = uvicorn.Server(
-        uvicorn.Config(create_app(exported.folder), port=port, log_level="error")
+        uvicorn.Config(create_app(exported.folder), port=port, http=OneWrite, log_level="error")
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

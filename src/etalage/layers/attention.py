@@ -25,27 +25,28 @@ class CausalBlock(nn.Module):
         self.contract = nn.Linear(4 * width, width)
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, *, newest_only: bool = False) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, *, newest_only: bool = False) -> Tensor:
         """x float (B, L, D); mask bool (B, 1, L, L), true where a row may look.
 
         With `newest_only` only the last position is computed, (B, 1, D): all that an answer
-        needs of a last block, at a third of its cost.
+        needs of a last block, at a third of its cost. Without a mask every row looks everywhere.
         """
         b, length, width = x.shape
         parts = self.project_in(self.norm_attention(x))  # (B, L, 3D)
         parts = parts.view(b, length, 3, self.n_heads, width // self.n_heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
         if newest_only:
-            x, query, mask = x[:, -1:], query[:, :, -1:], mask[:, :, -1:]
+            x, query = x[:, -1:], query[:, :, -1:]
+            mask = None if mask is None else mask[:, :, -1:]
         seen = self._look(query, key, value, mask)
         seen = seen.transpose(1, 2).reshape(b, -1, width)  # (B, L or 1, D)
         x = x + self.drop(self.project_out(seen))
         inner = nn.functional.gelu(self.expand(self.norm_forward(x)))  # (B, L, 4D)
         return x + self.drop(self.contract(inner))
 
-    def _look(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    def _look(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         """Attention, (B, H, L or 1, D/H); weights are dropped in training."""
-        if not (self.training and self.drop.rate):
+        if mask is None or not (self.training and self.drop.rate):
             return nn.functional.scaled_dot_product_attention(query, key, value, mask)
         likeness = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5  # (B, H, L, L)
         weights = likeness.masked_fill(~mask, -torch.inf).softmax(-1)

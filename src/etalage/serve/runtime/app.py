@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 import uuid
@@ -21,6 +22,7 @@ from etalage.serve.runtime.engine import Answer, Clock, Engine
 from etalage.serve.runtime.live import Live
 from etalage.serve.runtime.page import apology, page, style
 from etalage.serve.runtime.requests import MOST_BYTES, Asked, RequestError, asked, read_body
+from etalage.serve.runtime.wire import OneWrite
 
 LOG = logging.getLogger("etalage.serve")
 RECOMMEND = ("user", "history", "k", "exclude", "context")
@@ -234,4 +236,6 @@ def serve(folder: Path, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serves a bundle until it is told to stop."""
     import uvicorn
 
-    uvicorn.run(create_app(folder), host=host, port=port, log_level="warning", access_log=False)
+    app = create_app(folder)
+    gc.freeze()  # what was loaded stays; looking at it again and again would delay answers
+    uvicorn.run(app, host=host, port=port, http=OneWrite, log_level="warning", access_log=False)

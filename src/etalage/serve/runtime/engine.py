@@ -22,6 +22,8 @@ from etalage.serve.bundle import read_manifest
 from etalage.serve.runtime.catalogue import Catalogue, Visitors
 from etalage.serve.runtime.features import RankingFeatures
 
+NEIGHBOURHOOD = 4
+"""Items scored exactly after a rough scan, for each that is wanted."""
 N_REASONS = 3
 """Most history items named as the reason for an item."""
 
@@ -163,11 +165,11 @@ class Engine:
         self, history: NDArray[np.int32], items: NDArray[np.int32]
     ) -> list[list[tuple[int, float]]]:
         """For each item, the nearest items of a history and their cosines, nearest first."""
-        past = np.unique(history[-self.history_length :])
+        past = np.array(list(dict.fromkeys(history[-self.history_length :].tolist())), np.int64)
         likeness = self.vectors[items] @ self.vectors[past].T  # (k, L)
         likeness /= self.lengths[items, None] * self.lengths[past]
         nearest = np.argsort(-likeness, axis=1)[:, :N_REASONS]
-        cosines = np.take_along_axis(likeness, nearest, 1).tolist()
+        cosines = likeness[np.arange(len(items))[:, None], nearest].tolist()
         return [
             [(item, cosine) for item, cosine in zip(*row, strict=True) if cosine > 0]
             for row in zip(past[nearest].tolist(), cosines, strict=True)
@@ -189,10 +191,10 @@ class Engine:
             near = _largest(scores, n)
             scores = scores[near]
         else:
-            # a scan in 8 bits finds the neighbourhood, exact products the order in it
+            # a scan in 4 bits finds the neighbourhood, exact products the order in it
             rough = self.scan.run(["scores"], {"state": state[None]})[0][0]
             rough[hidden] = -np.inf
-            near = _largest(rough, min(2 * n, len(rough)))
+            near = _largest(rough, min(NEIGHBOURHOOD * n, len(rough)))
             scores = np.where(rough[near] > -np.inf, self.vectors[near] @ state, -np.inf)
         order = np.argsort(-scores, kind="stable")[:n]
         order = order[scores[order] > -np.inf]

@@ -41,7 +41,7 @@ class RankingFeatures:
     """What a context field is taken to be when a request does not say (else unknown)."""
     history_length: int
 
-    @property
+    @cached_property
     def sizes(self) -> dict[str, int]:
         """Category fields and how many codes each has, unknown included, in column order."""
         categories = self.n_categories + 1
@@ -138,8 +138,8 @@ class RankingFeatures:
             vectors = self.content[histories] * known[..., None]  # (V, L, D)
             profile = vectors.sum(1) / np.maximum(lengths, 1)[:, None]  # (V, D)
             theirs = self.content[candidates]  # (R, D)
-            numbers[:, 3] = np.einsum("rd,rd->r", profile[visits], theirs)
-            numbers[:, 4] = np.einsum("rd,rd->r", vectors[visits, -1], theirs)
+            tastes = np.stack([profile, vectors[:, -1]], axis=1)  # (V, 2, D)
+            numbers[:, 3:] = np.einsum("rqd,rd->rq", tastes[visits], theirs)
         newest = np.where(known & (self.fame[histories] > 0), histories, -1)
         return categories, numbers, newest
 

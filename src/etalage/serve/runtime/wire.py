@@ -1,0 +1,45 @@
+"""How does an answer reach the socket? Head and body in one write.
+
+uvicorn writes them one after the other, and each write wakes the client; on a small answer that
+costs more than ranking it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class OneWrite(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 over a transport that gathers what is written in one go."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        gathering = _Gathering(cast(asyncio.Transport, transport), self.loop)
+        super().connection_made(cast(asyncio.Transport, gathering))
+
+
+class _Gathering:
+    """A transport that holds writes back until the event loop turns, or the end."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._parts:
+            joined, self._parts = b"".join(self._parts), []
+            self._transport.write(joined)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
