@@ -71,7 +71,7 @@ def export(folder: Path) -> None:
 
 
 def compare_scans(folder: Path) -> tuple[float, float]:
-    """CPU time of the 4-bit scan as a share of the exact one's, and the share of equal lists."""
+    """CPU time of the 8-bit scan as a share of the exact one's, and the share of equal lists."""
     engine = Engine(folder)
     scan, costs, lists = engine.scan, [], []
     histories = np.random.default_rng(2).integers(0, N_ITEMS, (300, N_HISTORY)).astype(np.int32)
@@ -120,9 +120,9 @@ def main() -> None:
     what = "at 50,000 items, history 30"
     record("house", f"CPU time of a /recommend {what}", 1000 * cpu / N_REQUESTS, "ms", "<=1.5",
            seconds=seconds)  # fmt: skip
-    record("house", "4-bit scan at 50,000 items, share of the exact scan's time", share, "",
+    record("house", "8-bit scan at 50,000 items, share of the exact scan's time", share, "",
            "<=1", seconds=seconds)  # fmt: skip
-    record("house", "4-bit scan at 50,000 items, share of lists equal to exact ones", equal, "",
+    record("house", "8-bit scan at 50,000 items, share of lists equal to exact ones", equal, "",
            ">=1", seconds=seconds)  # fmt: skip
     record("house", f"memory of the serving process {what}", memory, "MB", "<=250",
            seconds=seconds)  # fmt: skip

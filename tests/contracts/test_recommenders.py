@@ -344,6 +344,13 @@ def test_it_learns_what_there_is_to_learn(case: Case) -> None:
     assert (top.items[:, 0] == toy.best).mean() >= case.reaches
 
 
+def test_a_block_given_in_part_keeps_the_rest_of_the_models_own() -> None:
+    default = build({"kind": "tiger"}).config.training
+    changed = build({"kind": "tiger", "training": {"epochs": 3}}).config.training
+    assert default.schedule == changed.schedule == "cosine"
+    assert changed == default.model_copy(update={"epochs": 3})
+
+
 def test_a_misspelt_setting_suggests_the_right_one() -> None:
     with pytest.raises(RecipeError, match=r"item_knn\.n_neighbors.*did you mean 'n_neighbours'"):
         build({"kind": "item_knn", "n_neighbors": 3})

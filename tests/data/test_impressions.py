@@ -11,6 +11,7 @@ from etalage.data import store
 from etalage.data.describe import describe
 from etalage.data.formats.raw import Names
 from etalage.data.formats.table import resolve
+from etalage.data.impressions import telling
 from etalage.data.ingest import open_dataset
 from etalage.data.kcore import k_core
 from etalage.errors import DataError
@@ -204,3 +205,10 @@ def test_what_is_known_only_after_a_click_is_reported() -> None:
     problems = describe(open_dataset(frame)).problems
     assert [p.split("'")[1] for p in problems] == ["bought", "seconds"]
     assert f"all {clicked.sum():,} impressions with some of its values were" in problems[1]
+
+
+@pytest.mark.parametrize("name", ["n", "clicks", "value", "len"])
+def test_a_context_of_any_name_can_be_described(name: str) -> None:
+    shown = pl.DataFrame({"user": [0, 1] * 200, "item": [0, 1, 1, 0] * 100, "time": range(400),
+                          "clicked": [0, 1] * 200, name: [0, 1] * 200})  # fmt: skip
+    assert telling(shown) == [(name, 200)]

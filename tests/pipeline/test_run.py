@@ -96,8 +96,13 @@ def test_the_same_recipe_gives_the_same_numbers_and_goes_on_from_its_checkpoints
     for one, other in zip(record.models, again.models, strict=True):
         assert one.quality == other.quality
     assert written() == before  # nothing was trained again
-    run(quick(seed=1), folder, lambda text: None)
+    said: list[str] = []
+    run(quick(repeats="show"), folder, said.append)  # what no training depends on
+    assert written() == before
+    run(quick(seed=1), folder, said.append)
     assert all(written()[path] != then for path, then in before.items())
+    afresh = [line for line in said if "an older checkpoint was of something else" in line]
+    assert [line.split()[1] for line in afresh] == ["sasrec", "tiger"]
     assert load(folder / "recipe.yaml").seed == 1
 
 

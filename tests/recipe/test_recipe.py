@@ -89,7 +89,9 @@ def test_a_missing_file_and_an_empty_one(path: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="there is no recipe"):
         load(tmp_path / "nowhere.yaml")
     path.write_text("")
-    assert load(path) == Recipe() == resolve({})
+    assert load(path) == resolve({})
+    assert list(load(path).models) == ["popularity", "item_knn_markov"]  # in every table
+    assert load(path).model_copy(update={"models": {}}) == Recipe()
 
 
 def test_an_override_opens_an_empty_block() -> None:

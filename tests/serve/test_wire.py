@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from etalage.serve.runtime.wire import OneWrite
+from etalage.serve.runtime.wire import OneWrite, _Gathering
 
 
 class Pipe(asyncio.Transport):
@@ -21,6 +21,9 @@ class Pipe(asyncio.Transport):
         self.written.append(bytes(data))
 
     def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
         self.is_closed = True
 
     def is_closing(self) -> bool:
@@ -60,3 +63,16 @@ def test_head_and_body_leave_in_one_write(header: str, closes: bool) -> None:
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert answer.endswith(b"\r\n\r\nhello")
     assert was_closed == closes
+
+
+def test_nothing_is_written_to_a_client_that_left() -> None:
+    async def ask() -> Pipe:
+        pipe = Pipe()
+        gathering = _Gathering(pipe, asyncio.get_running_loop())
+        gathering.write(b"an answer")
+        pipe.abort()
+        await asyncio.sleep(0.01)
+        gathering.close()
+        return pipe
+
+    assert asyncio.run(ask()).written == []

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from etalage.data.interactions import Interactions
 from etalage.ids import Vocabulary
@@ -42,11 +43,18 @@ class Dataset:
 
     @cached_property
     def hash(self) -> str:
-        """16 hex digits over the log, its impressions and what is known of items and people."""
+        """16 hex digits over the log, its impressions and what is known of items and people.
+
+        Over values, not over how they lie in memory: a stored copy has the same hash. Decimals of
+        impressions are left out; their last digits follow from the machine.
+        """
         digest = sha256(self.interactions.hash.encode())
-        for table in (self.item_table, self.user_table, self.impressions):
-            if table is not None:
-                digest.update(table.write_ipc(None).getbuffer())
+        if self.impressions is not None:
+            for column in self.impressions.select(~cs.float()).get_columns():
+                digest.update(column.name.encode())
+                digest.update(_values(column))
+        for table in (self.item_table, self.user_table):
+            digest.update(b"" if table is None else table.write_ndjson().encode())
         return digest.hexdigest()[:16]
 
     def with_interactions(self, interactions: Interactions) -> Dataset:
@@ -58,3 +66,11 @@ class Dataset:
             f"<Dataset {self.name}: {self.n_users:,} users, {self.n_items:,} items, "
             f"{len(self.interactions):,} interactions>"
         )
+
+
+def _values(column: pl.Series) -> bytes:
+    """The values of a column of whole numbers or text, in whatever chunks they lie."""
+    if column.dtype == pl.String:
+        text: str = column.fill_null("\0").str.join("\x1f").item()
+        return text.encode()
+    return column.cast(pl.Int64).fill_null(-1).to_numpy().tobytes()

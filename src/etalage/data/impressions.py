@@ -46,7 +46,9 @@ def telling(impressions: pl.DataFrame) -> list[tuple[str, int]]:
     share = pl.lit(impressions["clicked"].mean())
     found = []
     for name in impressions.drop(NO_CONTEXT, strict=False).columns:
-        values = impressions.group_by(name).agg(n=pl.len(), clicks=pl.col("clicked").sum())
+        values = impressions.group_by(pl.col(name).alias("")).agg(
+            n=pl.len(), clicks=pl.col("clicked").sum()
+        )
         always = int(values.filter(pl.col("n") == pl.col("clicks"))["n"].sum())
         by_chance = values.select((pl.col("n") * share ** pl.col("n")).sum()).item()
         if always >= FEWEST_TOLD and always > 10 * by_chance:

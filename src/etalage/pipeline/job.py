@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ import numpy as np
 
 from etalage.bench.record import ModelRow
 from etalage.data.split import Queries
+from etalage.errors import BundleError
 from etalage.evaluate.ranking import RankingReport, evaluate_recommender
 from etalage.models.recommender import Recommender
 from etalage.pipeline.shop import Shop
 from etalage.recipe.recipe import TRIVIAL, Recipe
 from etalage.train.context import FitReport, TrainContext
+from etalage.train.team import Team
 
 N_JUDGED = 2000
 """Validation questions that decide when to stop; enough for two digits."""
@@ -63,13 +67,14 @@ class Job:
         def monitor(judged: Recommender) -> dict[str, float]:
             return self.validated(judged, shop)
 
-        fit = model.fit(shop.training_data, self.context(name, monitor))
+        data, context = shop.training_data, self.context(name, monitor)
+        fit, note = resumed(lambda: model.fit(data, context), context)
         self.rows.append(self.row(name, model.config.kind, fit))
         if not fit.epochs:
             return "one pass"
         best = fit.metrics.get("ndcg@10")
         said = "" if best is None else f", validation NDCG@10 {best:.4f}"
-        return f"{fit.epochs} epochs, best {fit.best_epoch}{said}"
+        return f"{fit.epochs} epochs, best {fit.best_epoch}{said}{note}"
 
     def validated(self, model: Recommender, shop: Shop) -> dict[str, float]:
         """Metrics on some validation questions, by which things are chosen."""
@@ -88,6 +93,23 @@ class Job:
             training_popularity=shop.split.train.popularity(),
             progress=self.progress,
         )
+
+
+def resumed(fit: Callable[[], FitReport], context: TrainContext) -> tuple[FitReport, str]:
+    """Fits from the checkpoint of `context`, or afresh where it is of something else.
+
+    That is another log, recipe or library, or ids that another machine spelled differently.
+    Returns the report and what to say of it.
+    """
+    try:
+        return fit(), ""
+    except BundleError:
+        assert context.folder is not None
+        team = Team()
+        if team.is_first:
+            shutil.rmtree(context.folder)
+        team.wait()
+        return fit(), "; afresh, since an older checkpoint was of something else"
 
 
 def some(queries: Queries) -> Queries:

@@ -16,11 +16,12 @@ OF_CLICKS = ("auc",)
 """What it measures of a half-trained ranker."""
 
 
-def check_monitors(models: Mapping[str, Recommender], ranker: Ranker) -> None:
+def check_monitors(models: Mapping[str, Recommender], ranker: Ranker | None) -> None:
     """Raises RecipeError where a model is to stop by what is not measured."""
     for name, model in models.items():
         _check(f"models.{name}", model.config, OF_LISTS)
-    _check("ranking.ranker", ranker.config, OF_CLICKS)
+    if ranker is not None:
+        _check("ranking.ranker", ranker.config, OF_CLICKS)
 
 
 def _check(where: str, config: Any, measured: Sequence[str]) -> None:

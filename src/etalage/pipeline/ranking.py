@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,14 @@ from etalage.bench.record import CalibrationRecord
 from etalage.calibrate import Calibrator, choose
 from etalage.evaluate.classification import auc
 from etalage.models.ranker import Ranker
+from etalage.models.recommender import Recommender
 from etalage.pipeline.clicks import ClickLog, click_log, ranking_features
-from etalage.pipeline.job import Job
+from etalage.pipeline.export import Served
+from etalage.pipeline.job import Job, resumed
 from etalage.pipeline.measure import calibration_record
+from etalage.pipeline.ranked import Ranked
 from etalage.pipeline.shop import Shop, Spelling
+from etalage.recipe.recipe import Recipe
 from etalage.seeds import generator
 from etalage.serve.runtime.features import RankingFeatures
 from etalage.train.context import FitReport
@@ -39,6 +44,34 @@ class Calibrated:
     record: CalibrationRecord
 
 
+@dataclass(frozen=True)
+class Window:
+    """Two fitted stages and their calibration: all that is served."""
+
+    both: Ranked
+    trained: Trained
+    calibrated: Calibrated
+
+    @classmethod
+    def of(cls, retriever: Recommender, trained: Trained, recipe: Recipe) -> Window:
+        """Puts the stages together, and calibrates on rows that the ranker never saw."""
+        n_candidates = recipe.ranking.n_candidates
+        both = Ranked(retriever, trained.ranker, trained.features, n_candidates)
+        return cls(both, trained, calibrate(trained, recipe.seed))
+
+    @property
+    def clicks(self) -> ClickLog:
+        """The impressions that the ranker learned from, and those it is judged on."""
+        return self.trained.clicks
+
+    def served(self, order: Literal["ranker", "retriever"], spelling: Spelling) -> Served:
+        """What a bundle is made of."""
+        trained, calibrator = self.trained, self.calibrated.calibrator
+        return Served(
+            self.both.retriever, spelling.ids, trained.ranker, trained.features, calibrator, order
+        )
+
+
 def train_ranker(job: Job, ranker: Ranker, shop: Shop, spelling: Spelling) -> Trained:
     """Fits the ranker on the first part of the click log; the second says how long."""
     settings = job.recipe.ranking
@@ -49,7 +82,8 @@ def train_ranker(job: Job, ranker: Ranker, shop: Shop, spelling: Spelling) -> Tr
     def monitor(judged: Ranker) -> dict[str, float]:
         return {"auc": auc(judged.score(stop), stop.labels)}
 
-    fit = ranker.fit(clicks.train.table(features), job.context("ranker", monitor))
+    table, context = clicks.train.table(features), job.context("ranker", monitor)
+    fit, _ = resumed(lambda: ranker.fit(table, context), context)
     return Trained(ranker, features, clicks, fit)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,6 @@ from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.bench.record import ModelRow, RunRecord
 from etalage.errors import RecipeError, did_you_mean
-from etalage.models.ranker import Ranker
 from etalage.models.recommender import Recommender
 from etalage.models.registry import build
 from etalage.pipeline.clicks import ClickLog
@@ -25,8 +23,7 @@ from etalage.pipeline.measure import (
     request_ms,
 )
 from etalage.pipeline.monitors import check_monitors
-from etalage.pipeline.ranked import Ranked
-from etalage.pipeline.ranking import Calibrated, Trained, calibrate, train_ranker
+from etalage.pipeline.ranking import Window, train_ranker
 from etalage.pipeline.shop import Shop, open_shop, spell_items
 from etalage.pipeline.stages import Say, Stages
 from etalage.pipeline.summary import record_of
@@ -56,9 +53,9 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
             served, before any work.
     """
     models = {name: build(settings, "recommender") for name, settings in recipe.models.items()}
-    ranker: Ranker = build(recipe.ranking.ranker, "ranker")
-    check_monitors(models, ranker)
     retriever = _retriever(recipe, models)
+    ranker = None if retriever is None else build(recipe.ranking.ranker, "ranker")
+    check_monitors(models, ranker)
     team = Team()
     if not team.is_first:
         say, progress = _silent, False
@@ -68,8 +65,8 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
         shop = open_shop(recipe)
         summary.append(repr(shop.data).strip("<>"))
     if team.is_first:
-        _snapshot(recipe, folder, shop)
-    team.wait()
+        made_of = f"# etalage {__version__}, data {shop.data.hash}"
+        _write(folder / "recipe.yaml", f"{made_of}\n{recipe.to_yaml()}")
     with stages.stage("tokenize") as summary:
         spelling = spell_items(shop, recipe)
         summary.append(f"{recipe.tokens.n_levels} levels of {recipe.tokens.n_codes} codes")
@@ -77,42 +74,39 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
     for name, model in models.items():
         with stages.stage(f"train {name}") as summary:
             summary.append(job.fit(name, model, shop))
-    trained = calibrated = both = engine = None
-    if retriever is not None:
+    trained = None
+    if ranker is not None:
         with stages.stage("train ranker") as summary:
             trained = train_ranker(job, ranker, shop, spelling)
             summary.append(f"{ranker.config.kind}, {len(trained.clicks.train):,} impressions")
     if not team.is_first:
         return None
+    window = engine = None
     if retriever is not None and trained is not None:
         with stages.stage("calibrate") as summary:
-            calibrated = calibrate(trained, recipe.seed)
-            metrics = calibrated.record.metrics
+            window = Window.of(retriever, trained, recipe)
+            metrics = window.calibrated.record.metrics
             before, after = (metrics[when]["ece"] for when in ("before", "after"))
-            summary.append(f"{calibrated.calibrator.kind}: error {before:.4f} -> {after:.4f}")
-        both = Ranked(retriever, ranker, trained.features, recipe.ranking.n_candidates)
-    clicks = None if trained is None else trained.clicks
+            kind = window.calibrated.calibrator.kind
+            summary.append(f"{kind}: error {before:.4f} -> {after:.4f}")
     with stages.stage("evaluate") as summary:
-        for n, row in enumerate(job.rows):
-            job.rows[n] = _judged(job, row, models[row.name], shop, clicks)
-        if both is not None and trained is not None and calibrated is not None:
-            job.rows.append(_judged_both(job, both, trained, calibrated, shop))
-        if shop.truth is not None:
-            job.rows.append(_best_possible(job, Oracle(shop.truth), shop, clicks))
+        _evaluate(job, models, shop, window)
         summary.append(f"{len(shop.split.test):,} questions")
-        summary += [] if clicks is None else [f"{len(clicks.test):,} impressions"]
-    if both is not None and trained is not None and calibrated is not None:
+        summary += [] if window is None else [f"{len(window.clicks.test):,} impressions"]
+    if window is not None:
         with stages.stage("export") as summary:
-            order = _better(job, both, shop)
-            served = Served(
-                both.retriever, spelling.ids, ranker, trained.features, calibrated.calibrator, order
-            )
+            served = window.served(_better(job, window, shop), spelling)
             engine = _export(job, served, shop)
-            summary.append(f"bundle {engine.manifest['model_version']}, ordered by the {order}")
-    record = record_of(job, stages, shop, spelling, clicks, calibrated, engine)
-    with whole_file(folder / "record.json") as draft:
-        draft.write_text(record.model_dump_json(indent=1), encoding="utf-8")
+            version = engine.manifest["model_version"]
+            summary.append(f"bundle {version}, ordered by the {served.order}")
+    record = record_of(job, stages, shop, spelling, window, engine)
+    _write(folder / "record.json", record.model_dump_json(indent=1))
     return record
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def _silent(text: str) -> None:
@@ -130,14 +124,15 @@ def _retriever(recipe: Recipe, models: dict[str, Recommender]) -> Recommender | 
     return models[recipe.retriever]
 
 
-def _snapshot(recipe: Recipe, folder: Path, shop: Shop) -> None:
-    """Says what this run is of; checkpoints of anything else would lead astray, and go."""
-    path = folder / "recipe.yaml"
-    text = f"# etalage {__version__}, data {shop.data.hash}\n{recipe.to_yaml()}"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    with whole_file(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+def _evaluate(job: Job, models: dict[str, Recommender], shop: Shop, window: Window | None) -> None:
+    """Puts what was measured into every row, and adds those of the window and of the truth."""
+    clicks = None if window is None else window.clicks
+    for n, row in enumerate(job.rows):
+        job.rows[n] = _judged(job, row, models[row.name], shop, clicks)
+    if window is not None:
+        job.rows.append(_judged_window(job, window, shop))
+    if shop.truth is not None:
+        job.rows.append(_best_possible(job, Oracle(shop.truth), shop, clicks))
 
 
 def _judged(
@@ -152,21 +147,21 @@ def _judged(
     return row.model_copy(update={"quality": quality, "latency_ms": times})
 
 
-def _judged_both(
-    job: Job, both: Ranked, trained: Trained, calibrated: Calibrated, shop: Shop
-) -> ModelRow:
+def _judged_window(job: Job, window: Window, shop: Shop) -> ModelRow:
     """Lists of the two stages together; clicks and probabilities of the ranker alone."""
-    test, logits = trained.clicks.test, calibrated.logits
+    trained, calibrated, test = window.trained, window.calibrated, window.clicks.test
     name = f"{job.recipe.retriever} + {trained.ranker.config.kind}"
-    row = _judged(job, job.row(name, "ranked", trained.fit), both, shop, trained.clicks)
-    quality = row.quality | click_quality(logits, test)
-    quality |= probability_quality(calibrated.calibrator.probability(logits), test)
+    row = job.row(name, "ranked", trained.fit)
+    row = _judged(job, row, window.both, shop, window.clicks)
+    quality = row.quality | click_quality(calibrated.logits, test)
+    quality |= probability_quality(calibrated.calibrator.probability(calibrated.logits), test)
     return row.model_copy(update={"quality": quality})
 
 
-def _better(job: Job, both: Ranked, shop: Shop) -> Literal["ranker", "retriever"]:
+def _better(job: Job, window: Window, shop: Shop) -> Literal["ranker", "retriever"]:
     """Which of the two orders the answers to validation questions better."""
-    one, two = (job.validated(model, shop)["ndcg@10"] for model in (both.retriever, both))
+    models = (window.both.retriever, window.both)
+    one, two = (job.validated(model, shop)["ndcg@10"] for model in models)
     return "ranker" if two > one else "retriever"
 
 
@@ -176,7 +171,7 @@ def _export(job: Job, served: Served, shop: Shop) -> Engine:
     export_bundle(folder, shop.data, served, job.recipe)
     histories = some(shop.split.test).histories(30).items[:N_TIMED]
     times = time_bundle(folder, [row[row >= 0] for row in histories])
-    note = f"served, in {times['peak_mb']:.0f} MB"
+    note = f"served, by an engine of {times['peak_mb']:.0f} MB"
     for n, row in enumerate(job.rows):
         if row.kind == "ranked" if served.order == "ranker" else row.name == job.recipe.retriever:
             job.rows[n] = row.model_copy(update={"latency_ms": times, "note": note})

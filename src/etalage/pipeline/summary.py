@@ -17,7 +17,7 @@ from etalage.data.picture import picture
 from etalage.pipeline.clicks import ClickLog
 from etalage.pipeline.job import Job
 from etalage.pipeline.measure import comparisons
-from etalage.pipeline.ranking import Calibrated
+from etalage.pipeline.ranking import Window
 from etalage.pipeline.shop import Shop, Spelling, item_names
 from etalage.pipeline.stages import Stages
 from etalage.pipeline.timing import peak_mb
@@ -35,8 +35,7 @@ def record_of(
     stages: Stages,
     shop: Shop,
     spelling: Spelling,
-    clicks: ClickLog | None,
-    calibrated: Calibrated | None,
+    window: Window | None,
     engine: Engine | None,
 ) -> RunRecord:
     """Puts together what the report shows."""
@@ -48,13 +47,13 @@ def record_of(
         models=job.rows,
         repeats=job.recipe.repeats,
         tokens=_tokens(job, spelling, cards),
-        calibration=None if calibrated is None else calibrated.record,
+        calibration=None if window is None else window.calibrated.record,
         visitors=[] if engine is None else _visitors(shop, engine, cards),
         comparisons=comparisons(job.reports, job.recipe.seed),
         curves=job.curves,
         stages=stages.rows,
         provenance=_provenance(job, shop),
-        notes=_notes(job, shop, clicks),
+        notes=_notes(job, shop, None if window is None else window.clicks),
     )
 
 
@@ -164,7 +163,9 @@ def _notes(job: Job, shop: Shop, clicks: ClickLog | None) -> list[str]:
             "that is hidden here, so no model can answer them. Where people take things again, "
             "run with --set repeats=show."
         )
-    if clicks is not None and clicks.is_drawn:
+    if clicks is None:
+        notes.append("No retriever is named, so nothing was ranked, calibrated or served.")
+    elif clicks.is_drawn:
         n = job.recipe.ranking.n_negatives
         why = (
             "This log does not say what was shown"

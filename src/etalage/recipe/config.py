@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Config(BaseModel):
@@ -24,3 +24,16 @@ class ModelConfig(Config):
     """Settings of one model; subclasses pin `kind` to a literal, which names the model in YAML."""
 
     kind: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        """Lays a block that is given in part over the model's own default, not over that of its
+        type: `training: {epochs: 3}` changes the epochs and nothing else."""
+        if not isinstance(given, dict):
+            return given
+        whole = dict(given)
+        for name, field in cls.model_fields.items():
+            if isinstance(field.default, Config) and isinstance(given.get(name), dict):
+                whole[name] = field.default.to_dict() | given[name]
+        return whole

@@ -129,7 +129,7 @@ def resolve(tree: dict[str, Any], overrides: list[str] | None = None) -> Recipe:
     """Builds a recipe from plain values, overrides last; trivial models join any others."""
     for change in overrides or []:
         override(tree, change)
-    models = tree.get("models")
+    models = tree.get("models") or {}
     if isinstance(models, dict):
         named = {
             name: {"kind": name} | (block or {}) if isinstance(block, dict | None) else block

@@ -37,7 +37,7 @@ from etalage.train.objectives import (
 )
 
 LARGE = 20_000
-"""Items from which a scan with 4-bit weights is worth a file."""
+"""Items from which a scan with 8-bit weights is worth a file."""
 
 
 class SASRecConfig(ModelConfig):

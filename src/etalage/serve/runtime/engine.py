@@ -191,7 +191,7 @@ class Engine:
             near = _largest(scores, n)
             scores = scores[near]
         else:
-            # a scan in 4 bits finds the neighbourhood, exact products the order in it
+            # a scan in 8 bits finds the neighbourhood, exact products the order in it
             rough = self.scan.run(["scores"], {"state": state[None]})[0][0]
             rough[hidden] = -np.inf
             near = _largest(rough, min(NEIGHBOURHOOD * n, len(rough)))

@@ -19,7 +19,7 @@ MOST_IDS = {"history": 10_000, "exclude": 10_000, "items": 1000}
 requests wait meanwhile."""
 WHEN_TOO_MANY = {
     "history": "Send the newest",
-    "exclude": "Leave out what the history holds; it is hidden anyway",
+    "exclude": "Send fewer",
     "items": "Ask in several requests",
 }
 NOTHING = np.zeros(0, dtype=np.int32)

@@ -37,8 +37,8 @@ class _Gathering:
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._parts:
-            joined, self._parts = b"".join(self._parts), []
+        joined, self._parts = b"".join(self._parts), []
+        if joined and not self._transport.is_closing():  # the client may have left meanwhile
             self._transport.write(joined)
 
     def __getattr__(self, name: str) -> Any:
