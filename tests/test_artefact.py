@@ -169,6 +169,59 @@ def test_drafts_of_others_stay(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*kept, "thing"])
 
 
+def test_drafts_of_a_process_that_had_our_id_are_no_ones(tmp_path: Path) -> None:
+    """A container starts again, and its process gets the id of the one that was killed."""
+    place = tmp_path / "thing"
+    for name in ("abc", "def.old"):
+        left = tmp_path / f".thing.{HOST}-{os.getpid()}.{name}"
+        left.mkdir()
+        (left / "thing.json").write_text(f'{{"etalage_thing": 1, "text": "{name}"}}')
+    with pytest.raises(ZeroDivisionError), whole_folder(place, THING):
+        raise ZeroDivisionError
+    assert "def.old" in (place / "thing.json").read_text()
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_two_drafts_of_one_process_leave_each_other_alone(tmp_path: Path) -> None:
+    place, path = tmp_path / "thing", tmp_path / "file"
+    with whole_folder(place, THING) as draft:
+        write(place, "first")
+        (draft / "thing.json").write_text('{"etalage_thing": 1, "text": "second"}')
+    assert "second" in (place / "thing.json").read_text()
+    with whole_file(path) as slow:
+        slow.write_text("second")
+        with whole_file(path) as quick:
+            quick.write_text("first")
+    assert path.read_text() == "second"
+    assert sorted(tmp_path.iterdir()) == [path, place]
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    """A server may watch the link, and another the folder."""
+    (tmp_path / "disk").mkdir()
+    folder, file = tmp_path / "disk" / "thing", tmp_path / "disk" / "file"
+    for target in (folder, file):
+        (tmp_path / target.name).symlink_to(target)
+    for text in ("old", "new"):
+        write(tmp_path / "thing", text)
+        with whole_file(tmp_path / "file") as draft:
+            draft.write_text(text)
+        assert text in (folder / "thing.json").read_text()
+        assert file.read_text() == text
+    assert all((tmp_path / name).is_symlink() for name in ("thing", "file"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "file", "thing"]
+    assert sorted(folder.parent.iterdir()) == [file, folder]
+
+
+def test_a_link_that_a_kill_left_is_cleared_and_not_what_it_points_to(tmp_path: Path) -> None:
+    write(tmp_path / "kept")
+    write(tmp_path / "thing")
+    (tmp_path / f".thing.{HOST}-{os.getpid()}.abc.old").symlink_to(tmp_path / "kept")
+    write(tmp_path / "thing")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "thing"]
+    assert (tmp_path / "kept" / "thing.json").exists()
+
+
 def test_a_broken_array_is_no_reason_to_refuse_its_place(tmp_path: Path) -> None:
     table = impressions(9)
     table.save(tmp_path / "table")
