@@ -8,6 +8,7 @@ Where the place is a link, the link stays and what it points to is replaced.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import platform
 import re
@@ -148,6 +149,15 @@ def _is_alive(draft: str, process: int) -> bool:
     except (PermissionError, OverflowError):  # another user's; no process id at all
         return True
     return True
+
+
+def sha256_of(*paths: Path) -> str:
+    """Returns the sha256 of files read one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from typing import Any
 
 import orjson
 
-from etalage.artefact import Kind, whole_folder
+from etalage.artefact import Kind, sha256_of, whole_folder
 from etalage.errors import BundleError
 
 FORMAT = 1
@@ -50,7 +50,7 @@ def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, An
     with whole_folder(folder, BUNDLE) as draft:
         fill(draft)
         files: dict[str, dict[str, Any]] = {
-            str(path.relative_to(draft)): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+            str(path.relative_to(draft)): {"sha256": sha256_of(path), "bytes": path.stat().st_size}
             for path in sorted(draft.rglob("*"))
             if path.is_file()
         }
@@ -113,10 +113,5 @@ def _check_files(folder: Path, files: dict[str, tuple[int, str]], again: str) ->
                 f"{path} is cut short or grown: {path.stat().st_size:,} bytes, expected "
                 f"{n_bytes:,}; {again}"
             )
-        if _sha256(path) != sha256:
+        if sha256_of(path) != sha256:
             raise BundleError(f"{path} was changed: its sha256 differs; {again}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
