@@ -69,6 +69,11 @@ def test_a_folder_is_replaced_by_its_own_kind_and_by_no_other(
     # files of another trade that happen to have the names of ours
     for name in ("manifest.json", "config.json", "schema.json", "chapter.tex"):
         (theirs / name).write_text('{"name": "years of work"}')
+    # and whose keys a bundle has too, or that speak of ours
+    (theirs / "manifest.json").write_text(
+        '{"model_version": "3", "made_from": {"etalage_bundle": 2, "etalage_dataset": 1}}'
+    )
+    (theirs / "config.json").write_text('{"from": {"etalage_model": 1, "etalage_table": 1}}')
     before = {path: path.read_bytes() for path in theirs.iterdir()}
     with pytest.raises(DataError, match=f"exists and is no {kind}; choose a new folder"):
         write_to(theirs)
@@ -77,6 +82,23 @@ def test_a_folder_is_replaced_by_its_own_kind_and_by_no_other(
     with pytest.raises(DataError, match=f"exists and is no {kind}"):
         write_to(tmp_path / "file")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file", "ours", "theirs"]
+
+
+def test_a_file_that_is_not_of_the_artefact_is_not_lost(
+    writer: tuple[str, Write], tmp_path: Path
+) -> None:
+    kind, write_to = writer
+    folder = tmp_path / "ours"
+    write_to(folder)
+    (folder / "notes").mkdir()
+    write_to(folder)
+    if kind == "feature table":
+        return  # it does not say what belongs to it
+    (folder / "notes").mkdir()
+    (folder / "notes" / "why.txt").write_text("because")
+    with pytest.raises(DataError, match=rf"holds notes/why\.txt, which is not of the {kind} there"):
+        write_to(folder)
+    assert (folder / "notes" / "why.txt").read_text() == "because"
 
 
 def test_a_bundle_and_a_dataset_do_not_replace_each_other(exported: Exported, bundle: Path) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import platform
 import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from etalage.errors import CapacityError, DataError
 
@@ -35,23 +37,45 @@ class Kind:
     name: str
     """As messages call it."""
     marker: str
-    """The JSON file that every such folder has."""
+    """The JSON file that every such folder has; its `files`, if any, are all that belong there."""
     key: str
-    """A key of that file which no other kind has."""
+    """A key of that file, at its top, which no other kind has."""
 
     def is_at(self, folder: Path) -> bool:
-        """Whether a folder holds one, whole or broken."""
-        try:
-            return f'"{self.key}"'.encode() in (folder / self.marker).read_bytes()
-        except OSError:
-            return False
+        """Whether a folder holds one, whole or with broken parts."""
+        return self._marker_of(folder) is not None
 
     def check_place(self, folder: Path) -> None:
-        """Raises DataError unless `folder` is absent, empty, or holds one of this kind."""
-        if not folder.exists() or self.is_at(folder):
+        """Raises DataError unless `folder` is absent, empty, or holds one of this kind alone."""
+        if not folder.exists():
             return
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise DataError(f"{folder} exists and is no {self.name}; choose a new folder")
+        marker = self._marker_of(folder)
+        if marker is None:
+            if not folder.is_dir() or any(folder.iterdir()):
+                raise DataError(f"{folder} exists and is no {self.name}; choose a new folder")
+            return
+        listed = marker.get("files")
+        if isinstance(listed, dict):
+            for name in strangers(folder, {self.marker, *listed}):
+                raise DataError(
+                    f"{folder} holds {name}, which is not of the {self.name} there and would be "
+                    "lost; move it away, or choose a new folder"
+                )
+
+    def _marker_of(self, folder: Path) -> dict[str, Any] | None:
+        try:
+            marker = json.loads((folder / self.marker).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        return marker if isinstance(marker, dict) and self.key in marker else None
+
+
+def strangers(folder: Path, known: Collection[str]) -> Iterator[str]:
+    """Yields the names of files in a folder, at any depth, that are neither known nor hidden."""
+    for path in sorted(folder.rglob("[!.]*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in known:
+            yield name
 
 
 @contextmanager
