@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from claims import record
+from etalage.artefact import sha256_of
 from etalage.data.ingest import open_dataset
 from etalage.data.split import leave_one_out
-from etalage.data.store import sha256_of
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.baseline.neighbours import ItemKNNMarkov
 from etalage.models.baseline.popularity import Popularity

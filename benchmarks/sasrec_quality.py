@@ -18,9 +18,9 @@ import numpy as np
 import yaml
 
 from claims import record
+from etalage.artefact import sha256_of
 from etalage.data.ingest import open_dataset
 from etalage.data.split import leave_one_out
-from etalage.data.store import sha256_of
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.registry import build
 from etalage.train.context import TrainContext

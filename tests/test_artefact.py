@@ -69,6 +69,11 @@ def test_a_folder_is_replaced_by_its_own_kind_and_by_no_other(
     # files of another trade that happen to have the names of ours
     for name in ("manifest.json", "config.json", "schema.json", "chapter.tex"):
         (theirs / name).write_text('{"name": "years of work"}')
+    # and whose keys a bundle has too, or that speak of ours
+    (theirs / "manifest.json").write_text(
+        '{"model_version": "3", "made_from": {"etalage_bundle": 2, "etalage_dataset": 1}}'
+    )
+    (theirs / "config.json").write_text('{"from": {"etalage_model": 1, "etalage_table": 1}}')
     before = {path: path.read_bytes() for path in theirs.iterdir()}
     with pytest.raises(DataError, match=f"exists and is no {kind}; choose a new folder"):
         write_to(theirs)
@@ -77,6 +82,23 @@ def test_a_folder_is_replaced_by_its_own_kind_and_by_no_other(
     with pytest.raises(DataError, match=f"exists and is no {kind}"):
         write_to(tmp_path / "file")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file", "ours", "theirs"]
+
+
+def test_a_file_that_is_not_of_the_artefact_is_not_lost(
+    writer: tuple[str, Write], tmp_path: Path
+) -> None:
+    kind, write_to = writer
+    folder = tmp_path / "ours"
+    write_to(folder)
+    (folder / "notes").mkdir()
+    write_to(folder)
+    if kind == "feature table":
+        return  # it does not say what belongs to it
+    (folder / "notes").mkdir()
+    (folder / "notes" / "why.txt").write_text("because")
+    with pytest.raises(DataError, match=rf"holds notes/why\.txt, which is not of the {kind} there"):
+        write_to(folder)
+    assert (folder / "notes" / "why.txt").read_text() == "because"
 
 
 def test_a_bundle_and_a_dataset_do_not_replace_each_other(exported: Exported, bundle: Path) -> None:
@@ -167,6 +189,59 @@ def test_drafts_of_others_stay(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     write(tmp_path / "thing")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*kept, "thing"])
+
+
+def test_drafts_of_a_process_that_had_our_id_are_no_ones(tmp_path: Path) -> None:
+    """A container starts again, and its process gets the id of the one that was killed."""
+    place = tmp_path / "thing"
+    for name in ("abc", "def.old"):
+        left = tmp_path / f".thing.{HOST}-{os.getpid()}.{name}"
+        left.mkdir()
+        (left / "thing.json").write_text(f'{{"etalage_thing": 1, "text": "{name}"}}')
+    with pytest.raises(ZeroDivisionError), whole_folder(place, THING):
+        raise ZeroDivisionError
+    assert "def.old" in (place / "thing.json").read_text()
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_two_drafts_of_one_process_leave_each_other_alone(tmp_path: Path) -> None:
+    place, path = tmp_path / "thing", tmp_path / "file"
+    with whole_folder(place, THING) as draft:
+        write(place, "first")
+        (draft / "thing.json").write_text('{"etalage_thing": 1, "text": "second"}')
+    assert "second" in (place / "thing.json").read_text()
+    with whole_file(path) as slow:
+        slow.write_text("second")
+        with whole_file(path) as quick:
+            quick.write_text("first")
+    assert path.read_text() == "second"
+    assert sorted(tmp_path.iterdir()) == [path, place]
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    """A server may watch the link, and another the folder."""
+    (tmp_path / "disk").mkdir()
+    folder, file = tmp_path / "disk" / "thing", tmp_path / "disk" / "file"
+    for target in (folder, file):
+        (tmp_path / target.name).symlink_to(target)
+    for text in ("old", "new"):
+        write(tmp_path / "thing", text)
+        with whole_file(tmp_path / "file") as draft:
+            draft.write_text(text)
+        assert text in (folder / "thing.json").read_text()
+        assert file.read_text() == text
+    assert all((tmp_path / name).is_symlink() for name in ("thing", "file"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "file", "thing"]
+    assert sorted(folder.parent.iterdir()) == [file, folder]
+
+
+def test_a_link_that_a_kill_left_is_cleared_and_not_what_it_points_to(tmp_path: Path) -> None:
+    write(tmp_path / "kept")
+    write(tmp_path / "thing")
+    (tmp_path / f".thing.{HOST}-{os.getpid()}.abc.old").symlink_to(tmp_path / "kept")
+    write(tmp_path / "thing")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "thing"]
+    assert (tmp_path / "kept" / "thing.json").exists()
 
 
 def test_a_broken_array_is_no_reason_to_refuse_its_place(tmp_path: Path) -> None:

@@ -2,26 +2,32 @@
 
 A full disk or a bad value in the middle leaves what was there before, and no draft. A kill leaves
 what was there before and a hidden draft, which the next write to the same place clears away.
+Where the place is a link, the link stays and what it points to is replaced.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import platform
 import re
+import secrets
 import shutil
-import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from etalage.errors import CapacityError, DataError
 
 HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 """Process ids say nothing about machines that share a disk, so drafts carry both."""
+ALIVE: set[str] = set()
+"""Names of this process's drafts: in a restarted container its id was another's before."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +37,45 @@ class Kind:
     name: str
     """As messages call it."""
     marker: str
-    """The JSON file that every such folder has."""
+    """The JSON file that every such folder has; its `files`, if any, are all that belong there."""
     key: str
-    """A key of that file which no other kind has."""
+    """A key of that file, at its top, which no other kind has."""
 
     def is_at(self, folder: Path) -> bool:
-        """Whether a folder holds one, whole or broken."""
-        try:
-            return f'"{self.key}"'.encode() in (folder / self.marker).read_bytes()
-        except OSError:
-            return False
+        """Whether a folder holds one, whole or with broken parts."""
+        return self._marker_of(folder) is not None
 
     def check_place(self, folder: Path) -> None:
-        """Raises DataError unless `folder` is absent, empty, or holds one of this kind."""
-        if not (folder.exists() or folder.is_symlink()) or self.is_at(folder):
+        """Raises DataError unless `folder` is absent, empty, or holds one of this kind alone."""
+        if not folder.exists():
             return
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise DataError(f"{folder} exists and is no {self.name}; choose a new folder")
+        marker = self._marker_of(folder)
+        if marker is None:
+            if not folder.is_dir() or any(folder.iterdir()):
+                raise DataError(f"{folder} exists and is no {self.name}; choose a new folder")
+            return
+        listed = marker.get("files")
+        if isinstance(listed, dict):
+            for name in strangers(folder, {self.marker, *listed}):
+                raise DataError(
+                    f"{folder} holds {name}, which is not of the {self.name} there and would be "
+                    "lost; move it away, or choose a new folder"
+                )
+
+    def _marker_of(self, folder: Path) -> dict[str, Any] | None:
+        try:
+            marker = json.loads((folder / self.marker).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        return marker if isinstance(marker, dict) and self.key in marker else None
+
+
+def strangers(folder: Path, known: Collection[str]) -> Iterator[str]:
+    """Yields the names of files in a folder, at any depth, that are neither known nor hidden."""
+    for path in sorted(folder.rglob("[!.]*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in known:
+            yield name
 
 
 @contextmanager
@@ -58,18 +86,15 @@ def whole_folder(folder: Path, kind: Kind) -> Iterator[Path]:
         DataError: when `folder` holds something of another kind; nothing of it is touched.
         CapacityError: when the disk is full or refuses; `folder` is then as it was.
     """
+    place = Path(os.path.realpath(folder))
     with _said_plainly(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(place)
         kind.check_place(folder)
-        prefix = f".{folder.name}.{HOST}-{os.getpid()}."
-        draft = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
-        try:
-            draft.chmod(0o755)  # mkdtemp keeps others out
+        with _draft_of(place) as draft:
+            draft.mkdir()
             yield draft
-            _swap(draft, folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            _swap(draft, place)
 
 
 @contextmanager
@@ -79,14 +104,24 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         CapacityError: when the disk is full or refuses; `path` is then as it was.
     """
+    place = Path(os.path.realpath(path))
     with _said_plainly(path):
-        _sweep(path)
-        draft = path.with_name(f".{path.name}.{HOST}-{os.getpid()}.draft")
-        try:
+        _sweep(place)
+        with _draft_of(place) as draft:
             yield draft
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+            os.replace(draft, place)
+
+
+@contextmanager
+def _draft_of(place: Path) -> Iterator[Path]:
+    """Yields a new name beside `place`; what has it when the block ends is cleared away."""
+    name = f".{place.name}.{HOST}-{os.getpid()}.{secrets.token_hex(4)}"
+    ALIVE.add(name)  # before there is anything that another thread could sweep
+    try:
+        yield place.with_name(name)
+    finally:
+        _remove(place.with_name(name))
+        ALIVE.discard(name)
 
 
 def _swap(draft: Path, folder: Path) -> None:
@@ -105,25 +140,32 @@ def _swap(draft: Path, folder: Path) -> None:
 
 
 def _sweep(place: Path) -> None:
-    """Clears away what processes that are no more left beside `place`.
+    """Clears away what was left beside `place` by processes that are no more.
 
     One that died between the two renames had moved the old artefact away; it is put back.
     """
-    draft_of = re.compile(rf"\.{re.escape(place.name)}\.{HOST}-(\d+)\.\w+(\.old)?")
+    draft_of = re.compile(rf"(\.{re.escape(place.name)}\.{HOST}-(\d+)\.\w+)(\.old)?")
     for path in place.parent.iterdir():
         found = draft_of.fullmatch(path.name)
-        if found is None or _is_running(int(found[1])):
+        if found is None or _is_alive(found[1], int(found[2])):
             continue
-        if found[2] and not place.exists():
+        if found[3] and not place.exists():
             with suppress(FileNotFoundError):  # another process was quicker
                 os.rename(path, place)
-        elif path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
-def _is_running(process: int) -> bool:
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_alive(draft: str, process: int) -> bool:
+    if process == os.getpid():
+        return draft in ALIVE
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -131,6 +173,15 @@ def _is_running(process: int) -> bool:
     except (PermissionError, OverflowError):  # another user's; no process id at all
         return True
     return True
+
+
+def sha256_of(*paths: Path) -> str:
+    """Returns the sha256 of files read one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -35,8 +35,20 @@ def test_nothing_is_dropped_when_judging_or_at_rate_0() -> None:
     x = torch.randn(4, 4)
     assert Dropout(0.5).eval()(x) is x
     assert Dropout(0.0).train()(x) is x
+
+
+@pytest.mark.parametrize("rate", [1.0, 1.5, -0.001])
+def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="must lie in"):
-        Dropout(1.0)
+        Dropout(rate)
+
+
+@pytest.mark.parametrize(("rate", "share"), [(0.0001, 1 / 256), (0.999, 255 / 256)])
+def test_a_small_rate_is_not_0_and_a_large_one_is_not_1(rate: float, share: float) -> None:
+    torch.manual_seed(0)
+    y = Dropout(rate).train()(torch.ones(1000, 1000))
+    assert (y == 0).float().mean().item() == pytest.approx(share, abs=5e-4)
+    assert y.mean().item() == pytest.approx(1, abs=0.1)
 
 
 def test_the_same_seed_drops_the_same() -> None:

@@ -1,5 +1,6 @@
 """Baselines against answers that can be worked out by hand."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.data.ragged import Histories
-from etalage.errors import BundleError, CapacityError
+from etalage.errors import BundleError, CapacityError, DataError
 from etalage.ids import Vocabulary
 from etalage.models.baseline.ease import EASE, EASEConfig
 from etalage.models.baseline.neighbours import (
@@ -75,6 +76,29 @@ def test_ease_solves_its_own_equation() -> None:
 def test_ease_refuses_a_catalogue_it_cannot_hold() -> None:
     with pytest.raises(CapacityError, match="use item_knn"):
         EASE(EASEConfig(max_gigabytes=1e-6)).fit(dataset([[0, 1]], 500))
+
+
+def test_ease_needs_the_memory_that_its_guard_reckons_with() -> None:
+    """Even where every pair of items was seen together, and XᵀX is as dense as a matrix gets."""
+    n = 1200
+    rng = np.random.default_rng(0)
+    data = dataset([list(range(n)), *rng.integers(n, size=(50, 30)).tolist()], n)
+    needed = 12 * n**2
+    with pytest.raises(CapacityError, match="use item_knn"):
+        EASE(EASEConfig(max_gigabytes=0.99 * needed / 1e9)).fit(data)
+    model = EASE(EASEConfig(max_gigabytes=1.01 * needed / 1e9))
+    tracemalloc.start()
+    try:
+        model.fit(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.95 * needed < peak < 1.05 * needed
+
+
+def test_ease_says_when_its_matrix_has_no_inverse() -> None:
+    with pytest.raises(DataError, match="cannot tell item 1 from those before it"):
+        EASE(EASEConfig(l2=1e-30)).fit(dataset([[0, 1]] * 4, 2))
 
 
 def test_loading_from_an_empty_place_says_so(tmp_path: Path) -> None:

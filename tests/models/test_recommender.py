@@ -56,6 +56,22 @@ def test_the_whole_fit_is_timed_and_signed() -> None:
     assert Sleeper().fit(data).cpu_seconds >= 0.05
 
 
+def test_a_fit_that_fails_signs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it leaves is neither what the first data made nor what the second would have made."""
+    data, table = shop(), impressions(100)
+
+    def failing(*args: object) -> FitReport:
+        raise ZeroDivisionError
+
+    for model, given in ((Sleeper(), data), (SleepingRanker(), table)):
+        model.fit(given)  # type: ignore[arg-type]
+        assert model.data_hash
+        monkeypatch.setattr(model, "_fit", failing)
+        with pytest.raises(ZeroDivisionError):
+            model.fit(given)  # type: ignore[arg-type]
+        assert not model.data_hash
+
+
 def test_every_event_and_every_cell_is_in_the_hash() -> None:
     log, table = shop().interactions, impressions(100)
     moved = Interactions.from_arrays(

@@ -114,9 +114,11 @@ def test_a_harmed_file_is_named(
 @pytest.mark.parametrize(
     ("text", "message"),
     [("", "cannot be read"), ("{", "cannot be read"), ("[]", "cannot be read"),
-     ('{"format": 9, "files": {}}', "format 9"), ('{"format": 1, "files": {}}', "lists no"),
-     ('{"format": 1, "files": {"items.json": 3}}', "cannot be read"),
-     ('{"format": 1, "files": []}', "cannot be read")],
+     ('{"etalage_bundle": 9, "files": {}}', "format 9"),
+     ('{"format": 1, "files": {}}', "format 1; this version reads 2; remove"),
+     ('{"etalage_bundle": 2, "files": {}}', "lists no"),
+     ('{"etalage_bundle": 2, "files": {"items.json": 3}}', "cannot be read"),
+     ('{"etalage_bundle": 2, "files": []}', "cannot be read")],
 )  # fmt: skip
 def test_a_broken_manifest_is_refused(bundle: Path, text: str, message: str) -> None:
     (bundle / "manifest.json").write_text(text)

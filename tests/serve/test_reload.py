@@ -96,7 +96,7 @@ def test_the_watch_outlives_any_error_and_looks_again(
             raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr("etalage.serve.bundle._sha256", broken)
+            patch.setattr("etalage.serve.bundle.sha256_of", broken)
             draft = bundle.parent / "draft"
             shutil.copytree(bundle, draft)
             shutil.rmtree(bundle)
@@ -119,6 +119,6 @@ def test_a_file_that_cannot_be_read_is_a_broken_bundle(
     def broken(path: Path) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("etalage.serve.bundle._sha256", broken)
+    monkeypatch.setattr("etalage.serve.bundle.sha256_of", broken)
     with pytest.raises(BundleError, match=r"cannot be read .*Permission denied.*etalage export"):
         read_manifest(bundle)

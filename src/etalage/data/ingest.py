@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from etalage.artefact import sha256_of
 from etalage.data import store
 from etalage.data.dataset import Dataset
 from etalage.data.formats import atomic, movielens, sequences, table
@@ -70,7 +71,7 @@ def open_dataset(
         raw,
         name=first.resolve().parent.name if is_plain or others else stem,
         beside=read_beside(first, encoding) if raw.items is None else None,
-        source={"source": label(path), "source_sha256": store.sha256_of(first, *others)},
+        source={"source": label(path), "source_sha256": sha256_of(first, *others)},
     )
 
 

@@ -12,7 +12,6 @@ The same dataset gives the same manifest: no clock and no name of a machine is w
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from etalage import __version__
-from etalage.artefact import Kind, whole_folder
+from etalage.artefact import Kind, sha256_of, whole_folder
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.errors import DataError
@@ -103,15 +102,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if missing:
         raise DataError(f"{path} lists no {', '.join(sorted(missing))}; import the dataset again")
     return manifest
-
-
-def sha256_of(*paths: Path) -> str:
-    """Returns the sha256 of files read one after the other, in hexadecimal."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()
 
 
 def _write(dataset: Dataset, folder: Path, terms: str | None) -> None:

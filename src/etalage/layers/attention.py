@@ -5,10 +5,29 @@ Letters: B people, L history length, D width, H heads.
 
 from __future__ import annotations
 
+from typing import Protocol, TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from etalage.layers.dropout import Dropout
+
+
+class HasHeads(Protocol):
+    """Settings of a network with attention."""
+
+    width: int
+    n_heads: int
+
+
+S = TypeVar("S", bound=HasHeads)
+
+
+def check_heads(settings: S) -> S:
+    """Returns settings as they are; ValueError where the heads cannot share the width."""
+    if settings.width % settings.n_heads:
+        raise ValueError(f"width={settings.width} is not divisible by n_heads={settings.n_heads}")
+    return settings
 
 
 class CausalBlock(nn.Module):

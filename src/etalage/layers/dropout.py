@@ -17,15 +17,20 @@ BYTES = 256
 class Dropout(nn.Module):
     """y = x m / P(m = 1), with m = 0 at a rate that is rounded to a multiple of 1/256.
 
+    A rate above 0 is at least 1/256, and none is above 255/256: small never means none, and large
+    never all.
+
     >>> Dropout(0.1).rate == 26 / 256
     True
+    >>> [256 * Dropout(rate).rate for rate in (0, 0.001, 0.999)]
+    [0.0, 1.0, 255.0]
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.threshold = round(BYTES * rate)
-        if not 0 <= self.threshold < BYTES:
+        if not 0 <= rate < 1:
             raise ValueError(f"a dropout rate must lie in 0..1, 1 not included; got {rate}")
+        self.threshold = min(max(round(BYTES * rate), 1), BYTES - 1) if rate else 0
 
     @property
     def rate(self) -> float:

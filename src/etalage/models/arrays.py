@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from etalage import __version__
-from etalage.artefact import Kind, whole_folder
-from etalage.data.store import sha256_of
+from etalage.artefact import Kind, sha256_of, whole_folder
 from etalage.errors import BundleError
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ class Ranker(ABC):
     def __init__(self, config: ModelConfig | None = None) -> None:
         self.config = config if config is not None else self.config_type()  # type: ignore[call-arg]
         self.data_hash = ""
-        """Hash of the table that the ranker was fitted on."""
+        """Hash of the table that the ranker was fitted on; empty where none ended well."""
 
     def fit(self, table: FeatureTable, context: TrainContext | None = None) -> FitReport:
         """Learns from a labelled table; fitting again starts afresh.
@@ -43,14 +43,15 @@ class Ranker(ABC):
         """
         clock = Clock()
         check_labels(table)
-        self.data_hash = table.hash
+        self.data_hash = ""  # what a fit that fails leaves is of no table that one could name
         context = replace(
             context or TrainContext(),
             clock=clock,
-            data_hash=self.data_hash,
+            data_hash=table.hash,
             settings=self.config.to_dict(),
         )
         report = self._fit(table, context)
+        self.data_hash = context.data_hash
         return replace(report, seconds=clock.seconds, cpu_seconds=clock.cpu_seconds)
 
     @abstractmethod

@@ -39,7 +39,7 @@ class Recommender(ABC):
         self.config = config if config is not None else self.config_type()  # type: ignore[call-arg]
         self.n_items = 0
         self.data_hash = ""
-        """Hash of the log that the model was fitted on."""
+        """Hash of the log that the model was fitted on; empty where no fit ended well."""
 
     def fit(self, data: Dataset, context: TrainContext | None = None) -> FitReport:
         """Learns from `data.interactions`; fitting again starts afresh.
@@ -52,14 +52,15 @@ class Recommender(ABC):
         """
         clock = Clock()
         check_catalogue(data)
-        self.data_hash = data.interactions.hash
+        self.data_hash = ""  # what a fit that fails leaves is of no log that one could name
         context = replace(
             context or TrainContext(),
             clock=clock,
-            data_hash=self.data_hash,
+            data_hash=data.interactions.hash,
             settings=self.config.to_dict(),
         )
         report = self._fit(data, context)
+        self.data_hash = context.data_hash
         return replace(report, seconds=clock.seconds, cpu_seconds=clock.cpu_seconds)
 
     @abstractmethod

@@ -25,11 +25,12 @@ from typing import Any
 
 import orjson
 
-from etalage.artefact import Kind, whole_folder
+from etalage.artefact import Kind, sha256_of, strangers, whole_folder
 from etalage.errors import BundleError
 
-FORMAT = 1
-BUNDLE = Kind("bundle", "manifest.json", "model_version")
+FORMAT = 2
+"""2: the encoder reads one history without padding."""
+BUNDLE = Kind("bundle", "manifest.json", "etalage_bundle")
 NEEDED = ("items.json", "item_vectors.npy", "encoder.onnx", "popular.npy")
 FACTS = ("name", "model_version", "history_length", "n_candidates", "order", "repeats")
 
@@ -50,13 +51,16 @@ def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, An
     with whole_folder(folder, BUNDLE) as draft:
         fill(draft)
         files: dict[str, dict[str, Any]] = {
-            str(path.relative_to(draft)): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+            path.relative_to(draft).as_posix(): {
+                "sha256": sha256_of(path),
+                "bytes": path.stat().st_size,
+            }
             for path in sorted(draft.rglob("*"))
             if path.is_file()
         }
         whole = hashlib.sha256("".join(f["sha256"] for f in files.values()).encode())
         manifest = {
-            "format": FORMAT,
+            "etalage_bundle": FORMAT,
             "library_version": version("etalage"),
             "model_version": whole.hexdigest()[:12],
             "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,14 +81,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     again = "export the bundle again with: etalage export"
     try:
         manifest: dict[str, Any] = orjson.loads((folder / "manifest.json").read_bytes())
-        given = manifest["format"]
+        given = manifest.get("etalage_bundle", manifest.get("format"))  # as format 1 called it
         files = {n: (facts["bytes"], facts["sha256"]) for n, facts in manifest["files"].items()}
     except FileNotFoundError:
         raise BundleError(f"no bundle in {folder}: manifest.json is missing; {again}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{folder}/manifest.json cannot be read ({error}); {again}") from error
     if given != FORMAT:
-        raise BundleError(f"{folder} has format {given}; this version reads {FORMAT}; {again}")
+        raise BundleError(
+            f"{folder} has format {given}; this version reads {FORMAT}; remove the folder, then "
+            f"{again}"
+        )
     for name in NEEDED:
         if name not in files:
             raise BundleError(f"{folder} lists no {name}; {again}")
@@ -100,10 +107,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def _check_files(folder: Path, files: dict[str, tuple[int, str]], again: str) -> None:
     """Compares what lies in a folder with what its manifest lists: bytes and sha256 by name."""
-    for path in folder.rglob("[!.]*"):
+    for name in strangers(folder, {"manifest.json", *files}):
         # a bundle copied over an older one would else be served with parts of both
-        if path.is_file() and str(path.relative_to(folder)) not in {"manifest.json", *files}:
-            raise BundleError(f"{path} is not of this bundle; remove the folder, then {again}")
+        raise BundleError(f"{folder / name} is not of this bundle; remove the folder, then {again}")
     for name, (n_bytes, sha256) in files.items():
         path = folder / name
         if not path.is_file():
@@ -113,10 +119,5 @@ def _check_files(folder: Path, files: dict[str, tuple[int, str]], again: str) ->
                 f"{path} is cut short or grown: {path.stat().st_size:,} bytes, expected "
                 f"{n_bytes:,}; {again}"
             )
-        if _sha256(path) != sha256:
+        if sha256_of(path) != sha256:
             raise BundleError(f"{path} was changed: its sha256 differs; {again}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

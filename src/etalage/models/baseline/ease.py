@@ -6,7 +6,7 @@ Letters: U users, N items, B people.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,20 @@ from pydantic import Field
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
-from etalage.errors import CapacityError
+from etalage.errors import CapacityError, DataError
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.recommender import Recommender
 from etalage.recipe.config import ModelConfig
 from etalage.train.context import FitReport, TrainContext
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+ROWS_AT_ONCE = 64
+"""Rows of XᵀX counted at once, so that no sparse copy of the whole of it is ever held."""
+BYTES_OF_A_PAIR = 8 + 4
+"""At the peak: the inverse in float64, made in the place of the Gram matrix, and the weights."""
 
 
 class EASEConfig(ModelConfig):
@@ -39,26 +48,47 @@ class EASE(Recommender):
     history_length = 200
 
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
-        from scipy.linalg import lapack
-
         n_items = data.n_items
-        needed = 2 * 8 * n_items**2 / 1e9  # the Gram matrix and its inverse in float64
+        needed = BYTES_OF_A_PAIR * n_items**2 / 1e9
         if needed > self.config.max_gigabytes:
             raise CapacityError(
                 f"EASE on {n_items:,} items needs {needed:.1f} GB, more than max_gigabytes="
                 f"{self.config.max_gigabytes}; raise it, filter items, or use item_knn"
             )
-        seen = data.interactions.matrix()  # (U, N)
-        gram = (seen.T @ seen).toarray().astype(np.float64)  # (N, N)
-        gram[np.diag_indices(n_items)] += self.config.l2
-        # a Gram matrix is its own transpose and positive: half the work of any other inverse
-        factor, _ = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)
-        lower, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
-        scaled = (lower / -np.diag(lower)).astype(np.float32)  # column j divided by P_jj
-        above = (lower / -np.diag(lower)[:, None]).astype(np.float32)
-        self.weights = np.tril(scaled, -1) + np.tril(above, -1).T
+        lower = self._inverse(data.interactions.matrix())  # P on and below the diagonal, (N, N)
+        diagonal = lower.diagonal().copy()
+        weights = np.zeros((n_items, n_items), np.float32)
+        for i in range(n_items):
+            below = -lower[i + 1 :, i]
+            weights[i + 1 :, i] = below / diagonal[i]
+            weights[i, i + 1 :] = below / diagonal[i + 1 :]  # P is its own transpose
+        self.weights = weights
         self.n_items = n_items
         return FitReport(n_parameters=n_items * n_items)
+
+    def _inverse(self, seen: csr_array) -> NDArray[np.float64]:
+        """The lower triangle of P, float64 (N, N) in Fortran order, from seen items (U, N)."""
+        from scipy.linalg import lapack
+
+        n_items = seen.shape[1]
+        gram = np.empty((n_items, n_items))
+        seen_by = seen.T.tocsr()  # (N, U)
+        for start in range(0, n_items, ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            gram[rows] = (seen_by[rows] @ seen).toarray()
+        gram[np.diag_indices(n_items)] += self.config.l2
+        # a Gram matrix is its own transpose and positive: half the work of any other inverse, and
+        # in Fortran order, as which its transpose can pass, it is overwritten and not copied
+        lower, failed = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)
+        if not failed:
+            lower, failed = lapack.dpotri(lower, lower=True, overwrite_c=True)
+        if failed:
+            raise DataError(
+                f"EASE cannot tell item {failed - 1} from those before it at l2={self.config.l2}; "
+                "raise l2"
+            )
+        inverse: NDArray[np.float64] = lower
+        return inverse
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Scores of all items, float32 (B, N); NaN without a history (never a made-up 0)."""

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
-from etalage.layers.attention import CausalBlock, causal_mask
+from etalage.layers.attention import CausalBlock, causal_mask, check_heads
 from etalage.layers.dropout import Dropout
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.generative.beam import beam_search
@@ -78,11 +78,7 @@ class TIGERConfig(ModelConfig):
     )
     """The loop."""
 
-    @model_validator(mode="after")
-    def _check_heads(self) -> Self:
-        if self.width % self.n_heads:
-            raise ValueError(f"width={self.width} is not divisible by n_heads={self.n_heads}")
-        return self
+    _check_heads = model_validator(mode="after")(check_heads)
 
 
 class TIGERNetwork(nn.Module):
