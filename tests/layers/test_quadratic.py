@@ -107,6 +107,23 @@ def test_the_layer_is_the_published_one(heads: int, batch_norm: bool) -> None:
         torch.testing.assert_close(*grads)
 
 
+def test_folding_the_batch_norm_changes_no_answer() -> None:
+    torch.manual_seed(0)
+    layer = KhatriRaoLayer(3, 4, 5, 2).train()
+    for _ in range(20):
+        layer(torch.randn(32, 12) * 2 + 1)
+    layer.eval()
+    nn.init.normal_(layer.norm.weight)
+    nn.init.normal_(layer.norm.bias)
+    x = torch.randn(9, 12)
+    before = layer(x)
+    layer.fold()
+    assert layer.norm is None
+    torch.testing.assert_close(layer(x), before)
+    layer.fold()  # nothing left to fold
+    torch.testing.assert_close(layer(x), before)
+
+
 def test_heads_must_part_a_field_evenly() -> None:
     with pytest.raises(ValueError, match="width 6 has no 4 equal heads"):
         KhatriRaoLayer(2, 6, 1, 4)

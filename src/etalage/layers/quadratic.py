@@ -204,6 +204,22 @@ class KhatriRaoLayer(nn.Module):
         other = x if self.n_heads == 1 else x[:, self.order]
         return torch.addcmul(x, other, gate)
 
+    def fold(self) -> None:
+        """Puts the batch norm into the map before it: W γ / σ and (b - μ) γ / σ + β.
+
+        For judging only; the statistics are those that training left.
+        """
+        if self.norm is None:
+            return
+        norm = self.norm
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        with torch.no_grad():
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()  # (R d,)
+            self.project.weight *= scale[:, None]
+            self.project.bias.sub_(norm.running_mean).mul_(scale).add_(norm.bias)
+        self.norm = None
+
     def forward(self, x: Tensor) -> Tensor:
         """x float (B, d) -> float (B, d)."""
         return self.combine(x, self.activate(x))
