@@ -24,10 +24,16 @@ SETTINGS = {
         "dropout": 0.0,
         "vector_decay": 0.0,
         "training": {"epochs": 12, "batch_size": 128, "learning_rate": 0.01, "monitor": "auc"},
-    }
+    },
+    "qnn": {
+        "width": 16,
+        "dropout": 0.02,
+        "vector_decay": 0.0,
+        "training": {"epochs": 24, "batch_size": 128, "learning_rate": 0.01, "monitor": "auc"},
+    },
 }
 
-EXPORTABLE = {"dcn": True}
+EXPORTABLE = {"dcn": True, "qnn": True}
 """Whether a ranker can be served; ONNX is then held against it."""
 
 
@@ -80,7 +86,8 @@ def test_rows_are_scored_alike_alone_and_together(kind: str) -> None:
     together = model.score(table)
     assert together.dtype == np.float32
     alone = [model.score(table.take(slice(i, i + 1)))[0] for i in range(len(table))]
-    np.testing.assert_allclose(alone, together, atol=1e-6)
+    # a logit of 14 is exact to 1e-6 of itself at best
+    np.testing.assert_allclose(alone, together, atol=1e-6, rtol=2e-6)
     assert model.score(table.take(slice(0, 0))).shape == (0,)
 
 

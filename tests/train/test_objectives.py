@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from etalage.train.objectives import full_cross_entropy, generalised_bce, sampled_cross_entropy
+from etalage.train.objectives import (
+    full_cross_entropy,
+    generalised_bce,
+    sampled_cross_entropy,
+    self_ensemble,
+)
 
 P, N, D = 7, 20, 4
 
@@ -60,3 +65,32 @@ def test_a_negative_that_is_the_target_counts_for_nothing(case) -> None:
     loss = generalised_bce(hidden, weight, targets, with_it, 0.5)
     assert torch.isfinite(loss)
     assert all(torch.isfinite(g).all() for g in torch.autograd.grad(loss, (hidden, weight)))
+
+
+def test_the_self_ensemble_loss_is_its_formula_with_its_closed_gradient() -> None:
+    rng = torch.Generator().manual_seed(0)
+    one, two = (torch.randn(9, generator=rng, dtype=torch.float64) * 3 for _ in range(2))
+    clicks = torch.randint(2, (9,), generator=rng).double()
+    one.requires_grad_()
+    loss = self_ensemble(one, two, clicks)
+    p1, p2 = one.sigmoid(), two.sigmoid()
+    p = (p1 + p2) / 2
+    bce = torch.nn.functional.binary_cross_entropy
+    torch.testing.assert_close(loss, bce(p, clicks) + bce(p1, p.detach()) + bce(p2, p.detach()))
+    (grad,) = torch.autograd.grad(loss, one)
+    closed = ((p - clicks) / 2 * p1 * (1 - p1) / (p * (1 - p)) + p1 - p) / len(one)
+    torch.testing.assert_close(grad, closed.detach())
+
+
+def test_the_self_ensemble_loss_stays_finite_where_logits_are_extreme() -> None:
+    far = torch.tensor([200.0, -200.0, 200.0, -200.0], requires_grad=True)
+    loss = self_ensemble(far, far.detach().clone(), torch.tensor([0.0, 0.0, 1.0, 1.0]))
+    (grad,) = torch.autograd.grad(loss, far)
+    assert torch.isfinite(loss)
+    assert torch.isfinite(grad).all()
+    # equal passes learn what one pass learns from plain log-loss, halved between the two
+    equal = torch.randn(5, requires_grad=True)
+    clicks = torch.tensor([0.0, 1.0, 0.0, 1.0, 1.0])
+    (ours,) = torch.autograd.grad(self_ensemble(equal, equal, clicks), equal)
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(equal, clicks)
+    torch.testing.assert_close(ours, torch.autograd.grad(plain, equal)[0])

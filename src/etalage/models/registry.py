@@ -20,6 +20,7 @@ MODELS: dict[str, str] = {
 }
 RANKERS: dict[str, str] = {
     "dcn": "etalage.models.ranking.dcn:DCN",
+    "qnn": "etalage.models.ranking.qnn:QNN",
 }
 Role = Literal["recommender", "ranker"]
 ROLES: dict[Role, dict[str, str]] = {"recommender": MODELS, "ranker": RANKERS}

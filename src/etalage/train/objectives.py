@@ -98,6 +98,25 @@ def generalised_bce(
     return misses.mean() / (len(negatives) + 1)
 
 
+def self_ensemble(one: Tensor, two: Tensor, clicks: Tensor) -> Tensor:
+    """Self-ensemble loss of two passes with dropout (QNN-alpha, arXiv 2505.17999, section 4).
+
+    L = BCE(p, y) + BCE(p1, sg(p)) + BCE(p2, sg(p)) with p = (p1 + p2) / 2, p_i = sigmoid(z_i) and
+    sg the stopped gradient: the mean learns from clicks, and each pass is pulled to the mean.
+
+    Args:
+        one: logits z1 of the first pass, (B,).
+        two: logits z2 of the second, (B,).
+        clicks: 0 or 1, float (B,).
+    """
+    softplus = nn.functional.softplus
+    hit = torch.logaddexp(-softplus(-one), -softplus(-two)) - math.log(2)  # log p
+    miss = torch.logaddexp(-softplus(one), -softplus(two)) - math.log(2)  # log(1 - p)
+    mean = hit.detach().exp()
+    pulls = softplus(one) - mean * one + softplus(two) - mean * two
+    return (pulls - clicks * hit - (1 - clicks) * miss).mean()
+
+
 def _logits(
     hidden: Tensor, weight: Tensor, targets: Tensor, negatives: Tensor
 ) -> tuple[Tensor, Tensor]:

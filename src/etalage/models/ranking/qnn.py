@@ -1,0 +1,134 @@
+"""Quadratic neurons instead of a deep network: QNN-alpha (KDD 2025, arXiv 2505.17999).
+
+x_{l+1} = drop(x_l + P x_l ⊙ Σ_r drop(ReLU(BN(W_r x_l + b_r)))), logit = w · x_L + c. Every layer
+multiplies what the last one made, so L layers give products of 2^L columns. Trained by the
+self-ensemble loss; the first layer up to its dropout is the same in both passes, and is computed
+once.
+
+Any of the thirty formats that the paper compares can stand in place of the layer (`neuron`).
+
+Letters: B rows, F fields, M numbers, D width of a field, d = F D, R rows of the gate.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from etalage.layers.dropout import Dropout
+from etalage.layers.quadratic import FORMATS, KhatriRaoLayer, QuadraticNeuron
+from etalage.models.ranking.network import Columns, NetworkRanker, RankerConfig, RankingNetwork
+
+MOMENTUM = 0.1
+TWICE = 1 - (1 - MOMENTUM) ** 2
+"""Momentum of a batch norm that is updated once where two passes would update it twice."""
+
+
+class QNNConfig(RankerConfig):
+    """Settings of QNN-alpha."""
+
+    kind: Literal["qnn"] = "qnn"
+    n_layers: int = Field(2, ge=1)
+    """Layers; each doubles the degree of the products."""
+    n_rows: int = Field(3, ge=1)
+    """Rows of a gate, summed; more rows, more capacity in the same width."""
+    n_heads: int = Field(1, ge=1)
+    """Heads say which coordinate meets which gate; they must part `width` evenly."""
+    neuron: str = "khatri_rao"
+    """The layer, or one of the formats T1 to T30 for comparison."""
+    batch_norm: bool = True
+    """Whether gates are normalised by batch; good on small logs, needless on very large ones."""
+    post_activation: bool = False
+    """ReLU after a neuron of T1 to T30; the paper finds that it harms."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Share dropped in gates and after layers; the self-ensemble loss needs some."""
+    objective: Literal["log_loss", "self_ensemble"] = "self_ensemble"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.n_heads:
+            raise ValueError(f"width={self.width} has no n_heads={self.n_heads} equal parts")
+        if self.neuron not in {"khatri_rao", *FORMATS}:
+            raise ValueError(f"neuron must be 'khatri_rao' or T1 to T30; got {self.neuron!r}")
+        if self.neuron != "khatri_rao" and self.width % 2:
+            raise ValueError(f"neuron {self.neuron} needs an even width; got {self.width}")
+        if self.objective == "self_ensemble" and not self.dropout:
+            raise ValueError("self_ensemble needs dropout: without it both passes are the same")
+        return self
+
+
+class QNNNetwork(RankingNetwork):
+    """Layers over the fields; numbers, where there are any, make one more field."""
+
+    def __init__(self, columns: Columns, config: QNNConfig) -> None:
+        super().__init__(columns, config.width)
+        n_fields = columns.n_fields + (columns.n_numbers > 0)
+        d = n_fields * config.width
+        self.numbers = nn.Linear(columns.n_numbers, config.width) if columns.n_numbers else None
+        shares = config.objective == "self_ensemble"
+
+        def layer(n: int) -> nn.Module:
+            if config.neuron != "khatri_rao":
+                neuron = QuadraticNeuron(config.neuron, d)
+                return nn.Sequential(neuron, nn.ReLU()) if config.post_activation else neuron
+            return KhatriRaoLayer(
+                n_fields,
+                config.width,
+                config.n_rows,
+                config.n_heads,
+                dropout=config.dropout,
+                batch_norm=config.batch_norm,
+                momentum=TWICE if shares and n == 0 else MOMENTUM,
+            )
+
+        self.layers = nn.ModuleList(layer(n) for n in range(config.n_layers))
+        self.drop = Dropout(config.dropout)
+        self.out = nn.Linear(d, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def read(self, vectors: Tensor, numbers: Tensor) -> Tensor:
+        x = self._columns(vectors, numbers)
+        for layer in self.layers:
+            x = self.drop(layer(x))
+        return self.out(x).squeeze(1)
+
+    def read_twice(self, vectors: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        first, *others = self.layers
+        if not isinstance(first, KhatriRaoLayer):
+            return super().read_twice(vectors, numbers)
+        start = self._columns(vectors, numbers)
+        activated = first.activate(start)
+        logits = []
+        for _ in range(2):
+            x = self.drop(first.combine(start, activated))
+            for layer in others:
+                x = self.drop(layer(x))
+            logits.append(self.out(x).squeeze(1))
+        return logits[0], logits[1]
+
+    def served(self) -> RankingNetwork:
+        """Batch norms folded into the maps before them."""
+        served = copy.deepcopy(self)
+        for layer in served.layers:
+            if isinstance(layer, KhatriRaoLayer):
+                layer.fold()
+        return served
+
+    def _columns(self, vectors: Tensor, numbers: Tensor) -> Tensor:
+        if self.numbers is None:
+            return vectors
+        return torch.cat([vectors, self.numbers(numbers)], 1)  # (B, d)
+
+
+class QNN(NetworkRanker):
+    """QNN-alpha, or a stack of any of the thirty quadratic neurons."""
+
+    config_type = QNNConfig
+    network_type = QNNNetwork
