@@ -86,8 +86,8 @@ def test_rows_are_scored_alike_alone_and_together(kind: str) -> None:
     together = model.score(table)
     assert together.dtype == np.float32
     alone = [model.score(table.take(slice(i, i + 1)))[0] for i in range(len(table))]
-    # a logit of 14 is exact to 1e-6 of itself at best
-    np.testing.assert_allclose(alone, together, atol=1e-6, rtol=2e-6)
+    # sums of float32 are exact to a share of their largest terms
+    np.testing.assert_allclose(alone, together, atol=1e-6 * max(1, np.abs(together).max()))
     assert model.score(table.take(slice(0, 0))).shape == (0,)
 
 
