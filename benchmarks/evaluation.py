@@ -28,6 +28,6 @@ record(
 )
 
 one = ItemSets.from_rows([[42]])
-above, equal = places(np.ones((1, 100), np.float32), one, None)
+above, equal = places(np.ones((1, 100), np.float32), one)
 value = float(expected_metrics(above, equal, one, (10,))["ndcg@10"][0])
 record("house", "NDCG@10 of a constant scorer over 100 items", value, "", "0.0454±0.00005")

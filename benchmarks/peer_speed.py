@@ -4,7 +4,7 @@ Same sequences (S3-Rec Beauty), width 64, length 50, batch 128, two blocks of tw
 over the whole catalogue. The peer lives in an environment of its own; see
 `peers/rectools_sasrec.py` for how to make it.
 
-    python benchmarks/peer_speed.py [--peer PEER/bin/python]
+    python benchmarks/peer_speed.py [--peer PEER/bin/python] [--ranking]
 """
 
 import argparse
@@ -56,6 +56,7 @@ def ours(precision: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--peer", default=PEER, help="python of the peer's environment")
+    parser.add_argument("--ranking", action="store_true", help="only ranking, in two minutes")
     options = parser.parse_args()
     if not Path(options.peer).exists():
         sys.exit(f"no {options.peer}; peers/rectools_sasrec.py says how to make it")
@@ -63,14 +64,14 @@ def main() -> None:
         sys.exit("no sequences/s3rec in the data folder; set ETALAGE_DATA")
     started = time.perf_counter()
     script = Path(__file__).parent / "peers" / "rectools_sasrec.py"
-    command = [options.peer, script, DATA / "sequences.txt"]
+    command = [options.peer, script, DATA / "sequences.txt", *(["1"] if options.ranking else [])]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         sys.exit(done.stderr[-3000:])
     theirs = json.loads(done.stdout.splitlines()[-1])
     print("RecTools", theirs)
-    for precision in ("float32", "auto"):
+    for precision in ("auto",) if options.ranking else ("float32", "auto"):
         mine = ours(precision)
         print("Etalage", precision, mine)
         facts = {
@@ -78,6 +79,8 @@ def main() -> None:
             "data_hash": sha256_of(DATA / "sequences.txt")[:16],
             "seconds": time.perf_counter() - started,
         }
+        if options.ranking:
+            break
         ratio = theirs["epoch_cpu_seconds"] / mine["epoch_cpu_seconds"]
         record("house", f"SASRec training throughput against RecTools ({precision})", ratio,
                "times", ">=3", **facts)  # fmt: skip

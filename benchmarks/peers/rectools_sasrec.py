@@ -4,9 +4,9 @@ Runs in an environment of its own:
 
     python -m venv benchmarks/peers/.venv-rectools
     benchmarks/peers/.venv-rectools/bin/pip install torch==2.13.0 'rectools[torch]==0.19.0'
-    benchmarks/peers/.venv-rectools/bin/python benchmarks/peers/rectools_sasrec.py SEQUENCES
+    benchmarks/peers/.venv-rectools/bin/python benchmarks/peers/rectools_sasrec.py SEQUENCES [BATCHES]
 
-Prints one JSON line. Sequences: one user a line, items oldest first; the last two are left out of
+Prints one JSON line; with BATCHES, training ends after so many, and only ranking counts. Sequences: one user a line, items oldest first; the last two are left out of
 training, as in the leave-one-out split of the other side.
 """
 
@@ -43,7 +43,7 @@ class Clock(Callback):
         SPENT.append(time.process_time() - self.began)
 
 
-def main(path: Path) -> None:
+def main(path: Path, batches: int | None) -> None:
     torch.set_num_threads(1)
     rows = [line.split() for line in path.read_text().splitlines()]
     users = np.repeat([row[0] for row in rows], [len(row) - 3 for row in rows])
@@ -55,7 +55,7 @@ def main(path: Path) -> None:
 
     def trainer() -> Trainer:
         return Trainer(
-            max_epochs=EPOCHS, min_epochs=EPOCHS, accelerator="cpu", devices=1, logger=False,
+            limit_train_batches=batches, max_epochs=EPOCHS, min_epochs=EPOCHS, accelerator="cpu", devices=1, logger=False,
             enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
             callbacks=[Clock()],
         )  # fmt: skip
@@ -87,4 +87,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

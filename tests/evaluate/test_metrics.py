@@ -18,7 +18,7 @@ from etalage.evaluate.ranking import places
 
 def metrics_of(scores: np.ndarray | list, targets: list, ks: tuple[int, ...]) -> dict:
     sets = ItemSets.from_rows(targets)
-    above, equal = places(np.array(scores, np.float32), sets, None)
+    above, equal = places(np.array(scores, np.float32), sets)
     return expected_metrics(above, equal, sets, ks)
 
 

@@ -10,7 +10,7 @@ from etalage.data.ragged import Histories, ItemSets, TopK
 from etalage.data.split import Queries, leave_one_out
 from etalage.errors import DataError
 from etalage.evaluate.metrics import evaluate_lists
-from etalage.evaluate.ranking import OUT_OF_REACH, evaluate_recommender, places
+from etalage.evaluate.ranking import OUT_OF_REACH, evaluate_recommender, hide, places
 from etalage.models.recommender import best
 
 
@@ -89,11 +89,12 @@ def test_scores_for_another_catalogue_are_refused() -> None:
 def test_seen_items_leave_the_list_and_a_seen_target_is_a_miss() -> None:
     scores = np.tile(np.array([9, 8, 7], np.float32), (2, 1))
     targets, seen = ItemSets.from_rows([[0], [2]]), ItemSets.from_rows([[0], [0, 1]])
-    above, equal = places(scores, targets, seen)
+    hide(scores, seen)
+    above, equal = places(scores, targets)
     assert above.tolist() == [OUT_OF_REACH, 0]
     assert equal.tolist() == [1, 1]
     with pytest.raises(DataError, match="0 to 2"):
-        places(scores, ItemSets.from_rows([[-1], [2]]), None)
+        places(scores, ItemSets.from_rows([[-1], [2]]))
 
 
 def test_hiding_seen_items_is_a_choice() -> None:

@@ -42,7 +42,8 @@ class RankingReport:
     n_without_items: int = 0
     """Queries that got an empty list; they count as misses."""
     tie_rate: float = 0.0
-    """Share of targets that share their score with another item; 0 where lists were given."""
+    """Share of targets that could stand in a list and share their score with another item; 0 where
+    lists were given."""
     cold_target_rate: float | None = None
     """Share of targets that training never saw; None without training counts."""
 
@@ -111,9 +112,12 @@ def evaluate_recommender(
                     f"{(len(part), queries.n_items)}: fit it on the catalogue of the queries"
                 )
             n_silent += _settle(scores, type(model).__name__)
-            above, equal = places(scores, targets, seen)
+            hide(scores, seen)
+            top = best(scores, max(ks))
+            # most targets stand in no list, and where they stand then changes no measure
+            above, equal = places(scores, targets, floors=top.scores[:, -1])
             n_tied += int((equal > 1).sum())
-            lists = best(scores, max(ks)).items
+            lists = top.items
             parts.append(expected_metrics(above, equal, targets, ks))
         else:
             histories = part.histories(model.history_length)
@@ -173,27 +177,31 @@ def _settle(scores: NDArray[np.float32], name: str) -> int:
     return int(unknown.all(1).sum())
 
 
-def places(
-    scores: NDArray[np.float32], targets: ItemSets, seen: ItemSets | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts items above and equal to each target, int64 (T,) twice; overwrites `scores`.
+def hide(scores: NDArray[np.float32], seen: ItemSets | None) -> None:
+    """Takes seen items out of the list altogether: they become NaN, which is above nothing."""
+    if seen is not None:
+        scores[seen.row_of_entry, seen.items] = np.nan
 
-    `scores`, (B, N), must hold no NaN. Seen items are taken out of the list altogether, by
-    becoming NaN; a seen target gets more items above it than any list has places.
+
+def places(
+    scores: NDArray[np.float32], targets: ItemSets, *, floors: NDArray[np.float32] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Counts items above and equal to each target, int64 (T,) twice.
+
+    `scores`, (B, N), may hold NaN for items that are never shown; a target among them gets more
+    items above it than any list has places. So do targets below the floor of their row, (B,),
+    where one is given: the last score of its list.
     """
     rows = targets.row_of_entry
     if len(targets.items) and not 0 <= targets.items.min() <= targets.items.max() < scores.shape[1]:
         raise DataError(f"targets must be item indices from 0 to {scores.shape[1] - 1}")
-    if seen is not None:
-        scores[seen.row_of_entry, seen.items] = np.nan  # neither above nor equal to anything
     values = scores[rows, targets.items]  # (T,)
-    above = np.empty(len(values), dtype=np.int64)
-    equal = np.empty(len(values), dtype=np.int64)
+    above = np.full(len(values), OUT_OF_REACH, dtype=np.int64)
+    equal = np.ones(len(values), dtype=np.int64)
+    in_reach = ~np.isnan(values) if floors is None else values >= floors[rows]
     # row by row: a row stays in the cache for both counts, which beats whole-batch comparisons
-    for entry, (row, value) in enumerate(zip(rows.tolist(), values, strict=True)):
-        line = scores[row]
+    for entry in np.flatnonzero(in_reach).tolist():
+        line, value = scores[rows[entry]], values[entry]
         above[entry] = np.count_nonzero(line > value)
         equal[entry] = np.count_nonzero(line == value)
-    masked = np.isnan(values)
-    above[masked], equal[masked] = OUT_OF_REACH, 1
     return above, equal

@@ -179,47 +179,37 @@ def best(scores: NDArray[np.float32], k: int) -> TopK:
     """Picks the k largest of each row, float32 (B, N); NaN is never picked, ties go by index."""
     check_places(k)
     top = TopK.empty(len(scores), k)
-    # row by row: a row stays in the cache through all passes, which beats one large partition
-    floors = _floors(scores, k)
-    for b, row in enumerate(scores):
-        picked = _best_of_row(row, floors[b], k)
-        top.items[b, : len(picked)] = picked
-        top.scores[b, : len(picked)] = row[picked]
+    n_items = scores.shape[1]
+    # a few rows stay in the cache through all passes, which beats one large partition
+    for start in range(0, len(scores), ROWS_IN_CACHE):
+        part = scores[start : start + ROWS_IN_CACHE]
+        near = part >= _floors(part, k)[:, None]
+        row, item = np.divmod(np.flatnonzero(near), n_items)
+        values = part[row, item]
+        order = np.lexsort((-values, row))  # stable: equals stay in the order of the items
+        row, item, values = row[order], item[order], values[order]
+        place = np.arange(len(row)) - np.searchsorted(row, row)
+        kept = (place < k) & (values > -np.inf)
+        top.items[start + row[kept], place[kept]] = item[kept]
+        top.scores[start + row[kept], place[kept]] = values[kept]
     return top
 
 
 ROWS_IN_CACHE = 16
-FEW = 256
-"""Entries that are sorted as quickly as parted."""
 
 
 def _floors(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """A value for each row that its k largest entries reach and few others do, (B,)."""
-    floors = np.full(len(scores), -np.inf, dtype=np.float32)
+    """A value for each of a few rows that its k largest entries reach and few others do, (B,)."""
+    n_items = scores.shape[1]
     n_blocks = max(512, 4 * k)
-    depth = scores.shape[1] // n_blocks
-    if depth < 2:
-        return floors
-    for start in range(0, len(scores), ROWS_IN_CACHE):
-        rows = slice(start, start + ROWS_IN_CACHE)
-        blocks = scores[rows, : depth * n_blocks].reshape(-1, depth, n_blocks)
+    depth = n_items // n_blocks
+    if depth >= 2:
+        blocks = scores[:, : depth * n_blocks].reshape(-1, depth, n_blocks)
         # k blocks hold k entries no smaller than the k-th largest of the blocks' maxima
         maxima = np.fmax.reduce(blocks, axis=1)
-        maxima[np.isnan(maxima)] = -np.inf
-        maxima.partition(n_blocks - k, axis=1)
-        floors[rows] = maxima[:, n_blocks - k]
-    return floors
-
-
-def _best_of_row(row: NDArray[np.float32], floor: np.float32, k: int) -> NDArray[np.int64]:
-    """Indices of the k largest entries of one row (N,), best first; never NaN or -inf."""
-    near = (row >= floor if floor > -np.inf else row > floor).nonzero()[0]
-    values = row[near]
-    if len(near) > FEW:
-        k = min(k, len(near))
-        kth = np.partition(values, len(near) - k)[len(near) - k]
-        above = np.flatnonzero(values > kth)
-        tied = np.flatnonzero(values == kth)[: k - len(above)]
-        kept = np.sort(np.concatenate([above, tied]))
-        near, values = near[kept], values[kept]
-    return near[(-values).argsort(kind="stable")[:k]]
+    else:
+        maxima = scores.copy()
+    maxima[np.isnan(maxima)] = -np.inf
+    last = max(maxima.shape[1] - k, 0)
+    maxima.partition(last, axis=1)
+    return maxima[:, last]
