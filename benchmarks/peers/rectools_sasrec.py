@@ -4,10 +4,12 @@ Runs in an environment of its own:
 
     python -m venv benchmarks/peers/.venv-rectools
     benchmarks/peers/.venv-rectools/bin/pip install torch==2.13.0 'rectools[torch]==0.19.0'
-    benchmarks/peers/.venv-rectools/bin/python benchmarks/peers/rectools_sasrec.py SEQUENCES [BATCHES]
+    cd benchmarks/peers
+    .venv-rectools/bin/python rectools_sasrec.py SEQUENCES [BATCHES]
 
-Prints one JSON line; with BATCHES, training ends after so many, and only ranking counts. Sequences: one user a line, items oldest first; the last two are left out of
-training, as in the leave-one-out split of the other side.
+Prints one JSON line; with BATCHES, training ends after so many, and only ranking counts. Sequences:
+one user a line, items oldest first; the last two are left out of training, as in the leave-one-out
+split of the other side.
 """
 
 import json
@@ -55,7 +57,8 @@ def main(path: Path, batches: int | None) -> None:
 
     def trainer() -> Trainer:
         return Trainer(
-            limit_train_batches=batches, max_epochs=EPOCHS, min_epochs=EPOCHS, accelerator="cpu", devices=1, logger=False,
+            limit_train_batches=batches, max_epochs=EPOCHS, min_epochs=EPOCHS,
+            accelerator="cpu", devices=1, logger=False,
             enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
             callbacks=[Clock()],
         )  # fmt: skip
