@@ -23,6 +23,7 @@ from etalage.data.ingest import open_dataset
 from etalage.data.split import leave_one_out
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.registry import build
+from etalage.recipe.recipe import override
 from etalage.train.context import TrainContext
 
 HERE = Path(__file__).parents[1]
@@ -64,12 +65,7 @@ def main() -> None:
     recipe = yaml.safe_load((HERE / "recipes" / "sasrec.yaml").read_text())
     settings = recipe["models"]["sasrec"]
     for change in options.set:
-        path, value = change.split("=")
-        block = settings
-        *outer, last = path.split(".")
-        for key in outer:
-            block = block.setdefault(key, {})
-        block[last] = yaml.safe_load(value)
+        override(settings, change)
     tag = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     folder = HERE / "runs" / "sasrec_quality" / tag
     for name in options.names:

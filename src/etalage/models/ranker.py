@@ -6,7 +6,6 @@ Letters: B rows (impressions).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -44,15 +43,10 @@ class Ranker(ABC):
         clock = Clock()
         check_labels(table)
         self.data_hash = ""  # what a fit that fails leaves is of no table that one could name
-        context = replace(
-            context or TrainContext(),
-            clock=clock,
-            data_hash=table.hash,
-            settings=self.config.to_dict(),
-        )
-        report = self._fit(table, context)
-        self.data_hash = context.data_hash
-        return replace(report, seconds=clock.seconds, cpu_seconds=clock.cpu_seconds)
+        signed = (context or TrainContext()).signed(clock, table.hash, self.config.to_dict())
+        report = self._fit(table, signed)
+        self.data_hash = signed.data_hash
+        return report.timed(clock)
 
     @abstractmethod
     def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:

@@ -6,7 +6,6 @@ Letters: B people, L history length, N items, k places.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -53,15 +52,12 @@ class Recommender(ABC):
         clock = Clock()
         check_catalogue(data)
         self.data_hash = ""  # what a fit that fails leaves is of no log that one could name
-        context = replace(
-            context or TrainContext(),
-            clock=clock,
-            data_hash=data.interactions.hash,
-            settings=self.config.to_dict(),
+        signed = (context or TrainContext()).signed(
+            clock, data.interactions.hash, self.config.to_dict()
         )
-        report = self._fit(data, context)
-        self.data_hash = context.data_hash
-        return replace(report, seconds=clock.seconds, cpu_seconds=clock.cpu_seconds)
+        report = self._fit(data, signed)
+        self.data_hash = signed.data_hash
+        return report.timed(clock)
 
     @abstractmethod
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,10 @@ class TrainContext:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """All settings of the model; a checkpoint made with others is refused."""
 
+    def signed(self, clock: Clock, data_hash: str, settings: Mapping[str, Any]) -> TrainContext:
+        """Returns the same surroundings with what a fit of one model on one table adds."""
+        return replace(self, clock=clock, data_hash=data_hash, settings=settings)
+
     def judge_of(self, model: Any) -> Callable[[], dict[str, float]] | None:
         """Returns what measures `model` as it stands; None without a monitor."""
         return None if self.monitor is None else partial(self.monitor, model)
@@ -74,3 +78,7 @@ class FitReport:
     """Validation metrics of the state that was kept."""
     history: tuple[dict[str, float], ...] = ()
     """One row an epoch: epoch, loss, seconds, steps_per_cpu_second and the validation metrics."""
+
+    def timed(self, clock: Clock) -> FitReport:
+        """Returns the same report with the seconds of a clock."""
+        return replace(self, seconds=clock.seconds, cpu_seconds=clock.cpu_seconds)

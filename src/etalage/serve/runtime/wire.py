@@ -1,7 +1,6 @@
 """How does an answer reach the socket? Head and body in one write.
 
-uvicorn writes them one after the other, and each write wakes the client; on a small answer that
-costs more than ranking it.
+uvicorn writes them one after the other, and each write is a system call that wakes the client.
 """
 
 from __future__ import annotations
