@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 import etalage
-from etalage.data.features import ClickVocabulary, FeatureTable
+from etalage.data.features import FeatureTable
+from etalage.data.vocabulary import ClickVocabulary
 from etalage.errors import BundleError, DataError
 
 CLICKS = pl.DataFrame(
@@ -73,9 +74,9 @@ def test_a_stored_table_is_mapped_and_equal(tmp_path: Path) -> None:
         ("schema.json", b"{"),
         ("schema.json", b"[]"),
         ("schema.json", b"\xff"),
-        ("schema.json", b'{"etalage_table": 1}'),
+        ("schema.json", b'{"etalage_table": 2}'),
         ("schema.json", b'{"etalage_table": 9}'),
-        ("schema.json", b'{"etalage_table": 1, "sizes": {"a": 1}, "number_names": []}'),
+        ("schema.json", b'{"etalage_table": 2, "sizes": {"a": 1}, "number_names": []}'),
         ("schema.json", None),
         ("views.npy", b"\x93NUMPY"),
     ],

@@ -30,11 +30,11 @@ def test_two_passes_share_the_first_layer_and_nothing_else() -> None:
     torch.manual_seed(0)
     network = QNNNetwork(Columns((9, 7), 2, 0), QNNConfig(n_rows=2, dropout=0.3))
     codes, numbers = torch.tensor([[1, 2], [8, 0], [3, 6]]), torch.randn(3, 2)
-    vectors = network.look_up(codes, None)
-    one, two = network.train().read_twice(vectors, numbers)
+    looked = network.look_up(codes, numbers)
+    one, two = network.train().read_twice(looked)
     assert not torch.equal(one, two)
-    one, two = network.eval().read_twice(vectors, numbers)
-    torch.testing.assert_close(one, network.read(vectors, numbers))
+    one, two = network.eval().read_twice(looked)
+    torch.testing.assert_close(one, network.read(looked))
     torch.testing.assert_close(two, one)
 
 

@@ -132,7 +132,7 @@ def fit_without_seeding():
 
 def test_a_loss_that_is_no_number_stops_with_advice() -> None:
     network = torch.nn.Linear(2, 1)
-    with pytest.raises(EtalageError, match=r"became nan in epoch 1, step 1.*learning_rate"):
+    with pytest.raises(EtalageError, match=r"became nan in epoch 1, by step 1.*learning_rate"):
         train(
             network, lambda rng: [0], lambda b: network.weight.sum() * float("nan"), n_steps=1,
             config=TrainingConfig(), context=TrainContext(),

@@ -1,20 +1,19 @@
 """What does a ranker read? Columns of codes and numbers with a label, in memory or on disk.
 
-Letters: R rows (impressions), F category fields, M numbers, L history length.
+Letters: R rows (impressions), F category fields, M numbers, L history length, W places of bags.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from etalage import __version__
@@ -23,16 +22,17 @@ from etalage.data.ragged import check_items
 from etalage.errors import BundleError, DataError
 
 Columns = dict[str, NDArray[Any]]
-VERSION = 1
+VERSION = 2
+OTHER_BLOCKS = ("clicks", "history", "groups", "bags")
 TABLE = Kind("feature table", "schema.json", "etalage_table")
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Rows for a ranker. Code 0 of every category field means unknown."""
+    """Rows for a ranker. Code 0 of every category field and bag means that there is no value."""
 
     sizes: Mapping[str, int]
-    """Category fields in column order and how many codes each has, unknown included."""
+    """Category fields in column order and how many codes each has, code 0 included."""
     categories: NDArray[np.int32]  # (R, F)
     number_names: tuple[str, ...]
     numbers: NDArray[np.float32]  # (R, M)
@@ -42,6 +42,10 @@ class FeatureTable:
     first category field."""
     groups: NDArray[np.int32] | None = None
     """Person of each row, (R,), for measures within a person; never a feature."""
+    bag_forms: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Fields of several values at once: how many codes each has, and the most values in a row."""
+    bags: NDArray[np.int32] | None = None
+    """Their codes side by side, (R, W), those of a row in any place of its bag."""
 
     def __post_init__(self) -> None:
         n_rows = len(self.categories)
@@ -55,17 +59,23 @@ class FeatureTable:
                 f"numbers have shape {self.numbers.shape}; expected ({n_rows}, "
                 f"{len(self.number_names)}) for {list(self.number_names)}"
             )
-        for name in ("clicks", "history", "groups"):
+        for name in OTHER_BLOCKS:
             column = getattr(self, name)
             if column is not None and len(column) != n_rows:
                 raise DataError(f"{name} has {len(column)} rows, the table {n_rows}")
-        names = [
-            name
-            for name, column in zip(self.sizes, self.categories.T, strict=True)
-            if n_rows and not 0 <= column.min() <= column.max() < self.sizes[name]
-        ]
-        if names:
-            raise DataError(f"a code lies outside its vocabulary in {names}; sizes: {self.sizes}")
+        _check_codes(self.categories, self.sizes)
+        places = [length for _, length in self.bag_forms.values()]
+        if (self.bags is None) != (not places) or (
+            self.bags is not None and self.bags.shape[1] != sum(places)
+        ):
+            shape = None if self.bags is None else self.bags.shape
+            raise DataError(f"bags have shape {shape}; expected ({n_rows}, {sum(places)})")
+        if self.bags is not None:
+            ends = np.cumsum(places)[:-1]
+            for (name, (size, _)), codes in zip(
+                self.bag_forms.items(), np.split(self.bags, ends, axis=1), strict=True
+            ):
+                _check_codes(codes.reshape(-1, 1), {name: size})
         if self.history is not None and self.sizes:
             check_items(self.history, next(iter(self.sizes.values())) - 1, "a history")
 
@@ -87,23 +97,17 @@ class FeatureTable:
     @cached_property
     def hash(self) -> str:
         """16 hex digits: the same columns and rows, the same hash."""
-        digest = sha256(json.dumps([dict(self.sizes), self.number_names]).encode())
-        for name, block in self._blocks().items():
+        form = [dict(self.sizes), self.number_names, *([self.bag_forms] if self.bag_forms else ())]
+        digest = sha256(json.dumps(form).encode())
+        for name, block in self.blocks().items():
             digest.update(f"{name} {block.shape}".encode())
             digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()[:16]
 
     def take(self, rows: NDArray[np.integer] | slice) -> FeatureTable:
         """Returns some of the rows."""
-        return FeatureTable(
-            self.sizes,
-            self.categories[rows],
-            self.number_names,
-            self.numbers[rows],
-            None if self.clicks is None else self.clicks[rows],
-            None if self.history is None else self.history[rows],
-            None if self.groups is None else self.groups[rows],
-        )
+        some: Any = {name: block[rows] for name, block in self.blocks().items()}
+        return replace(self, **some)
 
     def save(self, folder: Path) -> None:
         """Writes one npy a block and `schema.json`, at once or not at all.
@@ -112,7 +116,7 @@ class FeatureTable:
             DataError: when the folder holds something else.
         """
         with whole_folder(folder, TABLE) as draft:
-            for name, block in self._blocks().items():
+            for name, block in self.blocks().items():
                 np.save(draft / f"{name}.npy", block, allow_pickle=False)
             schema = {
                 "etalage_table": VERSION,
@@ -120,6 +124,7 @@ class FeatureTable:
                 "data_hash": self.hash,
                 "sizes": dict(self.sizes),
                 "number_names": list(self.number_names),
+                "bag_forms": dict(self.bag_forms),
             }
             (draft / "schema.json").write_text(
                 json.dumps(schema, indent=1, ensure_ascii=False), encoding="utf-8"
@@ -139,75 +144,35 @@ class FeatureTable:
                     f"it has version {schema['etalage_table']}, this Etalage reads {VERSION}"
                 )
             blocks = {
-                path.stem: np.load(path, mmap_mode="r", allow_pickle=False)
+                # copy on write: torch takes no array that it may not write to
+                path.stem: np.load(path, mmap_mode="c", allow_pickle=False)
                 for path in folder.glob("*.npy")
             }
-            return cls(sizes=schema["sizes"], number_names=tuple(schema["number_names"]), **blocks)
+            forms = {name: tuple(form) for name, form in schema["bag_forms"].items()}
+            return cls(
+                sizes=schema["sizes"],
+                number_names=tuple(schema["number_names"]),
+                bag_forms=forms,
+                **blocks,
+            )
         except (OSError, EOFError, ValueError, KeyError, TypeError, DataError) as error:
             raise BundleError(
                 f"no feature table can be read from {folder} ({error!r}); save it again"
             ) from error
 
-    def _blocks(self) -> Columns:
-        blocks = {name: getattr(self, name) for name in ("categories", "numbers")}
-        for name in ("clicks", "history", "groups"):
-            if getattr(self, name) is not None:
-                blocks[name] = getattr(self, name)
-        return blocks
+    def blocks(self) -> Columns:
+        """All columns of one row each, by name."""
+        blocks = {name: getattr(self, name) for name in ("categories", "numbers", *OTHER_BLOCKS)}
+        return {name: block for name, block in blocks.items() if block is not None}
 
 
-@dataclass(frozen=True)
-class ClickVocabulary:
-    """Which code is this value? Learnt from training rows of a click table, used on all others."""
-
-    values: Mapping[str, NDArray[Any]]
-    """Category fields and their known values in order of code, from code 1."""
-    moments: Mapping[str, tuple[float, float]]
-    """Number fields and the mean and deviation of their training values."""
-
-    @classmethod
-    def learn(cls, frame: pl.DataFrame, *, rare: int = 1) -> ClickVocabulary:
-        """Reads the fields of a table as `read_clicks` gives it.
-
-        Text and whole numbers are categories, other numbers are standardised. Values with fewer
-        than `rare` training rows are unknown.
-        """
-        values: dict[str, NDArray[Any]] = {}
-        moments: dict[str, tuple[float, float]] = {}
-        for column in frame.drop("label", strict=False).get_columns():
-            if column.dtype.is_float():
-                mean, deviation = column.mean(), column.std()
-                moments[column.name] = (float(mean or 0), float(deviation or 1))  # type: ignore[arg-type]
-                continue
-            counts = column.drop_nulls().value_counts(sort=True)
-            kept = counts.filter(pl.col("count") >= rare)[column.name]
-            values[column.name] = kept.sort().to_numpy()
-        if not values and not moments:
-            raise DataError("the click table has a label but no field to predict it from")
-        return cls(values, moments)
-
-    def table(self, frame: pl.DataFrame) -> FeatureTable:
-        """Codes the rows of a click table; a missing number is the training mean."""
-        missing = [name for name in (*self.values, *self.moments) if name not in frame.columns]
-        if missing:
-            raise DataError(f"fields {missing} are not in the table; it has {frame.columns}")
-        codes = [_code(frame[name], values) for name, values in self.values.items()]
-        numbers = [
-            (frame[name].fill_null(mean).to_numpy() - mean) / (deviation or 1)
-            for name, (mean, deviation) in self.moments.items()
-        ]
-        shape = (len(frame), 0)
-        return FeatureTable(
-            {name: len(values) + 1 for name, values in self.values.items()},
-            np.column_stack(codes) if codes else np.zeros(shape, np.int32),
-            tuple(self.moments),
-            np.column_stack(numbers).astype(np.float32) if numbers else np.zeros(shape, np.float32),
-            clicks=frame["label"].to_numpy().astype(np.int8) if "label" in frame.columns else None,
-        )
-
-
-def _code(column: pl.Series, values: NDArray[Any]) -> NDArray[np.int32]:
-    known = pl.DataFrame({"value": values, "code": np.arange(1, len(values) + 1, dtype=np.int32)})
-    asked = pl.DataFrame({"value": column.cast(known["value"].dtype, strict=False)})
-    found = asked.join(known, on="value", how="left", maintain_order="left")
-    return found["code"].fill_null(0).to_numpy()
+def _check_codes(codes: NDArray[np.int32], sizes: Mapping[str, int]) -> None:
+    """Raises DataError where a column (R, F) of codes holds one that its field does not have."""
+    if not len(codes):
+        return
+    # one sweep over whole rows: a sweep a column reads every page of a mapped table F times
+    inside = (codes.min(0) >= 0) & (codes.max(0) < np.array([*sizes.values()]))
+    if not inside.all():
+        names = [name for name, good in zip(sizes, inside, strict=True) if not good]
+        asked = {name: sizes[name] for name in names}
+        raise DataError(f"a code lies outside its vocabulary in {names}; sizes: {asked}")

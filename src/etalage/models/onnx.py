@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,7 +26,7 @@ BLOCK = 32
 
 def export_network(
     network: nn.Module,
-    inputs: dict[str, Tensor],
+    inputs: Mapping[str, Tensor | None],
     output: str,
     path: Path,
     *,
@@ -35,8 +36,9 @@ def export_network(
 
     Args:
         network: called with `inputs` in order; gives one tensor.
-        inputs: name -> example. An axis that is free must be 2 or more in it; 1 stays 1, which
-            lets products of three axes become faster ones of two.
+        inputs: name -> example, None for an argument that is not given. An axis that is free must
+            be 2 or more in it; 1 stays 1, which lets products of three axes become faster ones of
+            two.
         output: name of what comes out.
         path: the file.
         free_length: leave the second axis free as well.
@@ -53,10 +55,12 @@ def export_network(
             program = torch.onnx.export(
                 network.eval(),
                 tuple(inputs.values()),
-                input_names=list(inputs),
+                input_names=[name for name, x in inputs.items() if x is not None],
                 output_names=[output],
                 dynamic_shapes=tuple(
-                    {axis: dim for axis, dim in enumerate(free) if x.shape[axis] > 1}
+                    x
+                    if x is None
+                    else {axis: dim for axis, dim in enumerate(free) if x.shape[axis] > 1}
                     for x in inputs.values()
                 ),
                 dynamo=True,

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from etalage.artefact import whole_file
 from etalage.errors import BundleError
+from etalage.train.optimizer import Optimizer
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Progress:
     best_value: float = float("-inf")
     misses: int = 0
     """Validations in a row without improvement."""
+    cuts: int = 0
+    """Cuts of the learning rate so far."""
     seconds: float = 0.0
     """Wall seconds of the fit up to here, over all sessions."""
     cpu_seconds: float = 0.0
@@ -35,7 +38,7 @@ class Progress:
 def write(
     path: Path,
     network: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     best: dict[str, torch.Tensor] | None,
     progress: Progress,
     made_of: dict[str, Any],
@@ -58,7 +61,7 @@ def write(
 
 
 def read(
-    path: Path, network: torch.nn.Module, optimizer: torch.optim.Optimizer, made_of: dict[str, Any]
+    path: Path, network: torch.nn.Module, optimizer: Optimizer, made_of: dict[str, Any]
 ) -> tuple[dict[str, torch.Tensor] | None, Progress]:
     """Puts the saved state back; returns the best weights so far and the progress.
 

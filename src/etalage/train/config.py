@@ -31,6 +31,8 @@ class TrainingConfig(Config):
     monitor: str | None = "ndcg@10"
     """Validation metric that decides which state is kept; higher is better. None keeps the last."""
     patience: int = Field(10, ge=1)
-    """Validations without improvement before stopping."""
+    """Validations without improvement before a cut, or before stopping."""
+    cuts: int = Field(0, ge=0)
+    """Times that the learning rate is cut to a tenth, and training goes on from the best state."""
     validate_every: int = Field(1, ge=1)
     """Epochs between validations."""

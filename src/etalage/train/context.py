@@ -41,6 +41,8 @@ class TrainContext:
     """Where checkpoints and the log go; None keeps nothing on disk."""
     monitor: Callable[[Any], dict[str, float]] | None = None
     """Judges a half-trained model on validation data, for early stopping; higher is better."""
+    device: str = "cpu"
+    """Where rankers train: cpu or cuda."""
     threads: int | None = None
     """CPU threads for training; None uses all cores."""
     resume: bool = True

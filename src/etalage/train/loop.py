@@ -22,7 +22,13 @@ from etalage.seeds import generator, torch_seed
 from etalage.train.checkpoint import Progress, read, write
 from etalage.train.config import TrainingConfig
 from etalage.train.context import Clock, FitReport, TrainContext
+from etalage.train.optimizer import Optimizer
 from etalage.train.team import Team
+
+CUT = 0.1
+"""What the learning rate is multiplied by when validations bring nothing any more."""
+CHECKED = 32
+"""Steps after which the loss is looked at; one that is no number stops the run."""
 
 
 def train(
@@ -34,6 +40,8 @@ def train(
     config: TrainingConfig,
     context: TrainContext,
     validate: Callable[[], dict[str, float]] | None = None,
+    tables: Iterable[torch.Tensor] = (),
+    table_decay: float = 0.0,
 ) -> FitReport:
     """Runs epochs of `batches(rng)`, one optimiser step on `loss(batch)` each.
 
@@ -50,18 +58,14 @@ def train(
         config: how long, how fast.
         context: seed, folder, clock.
         validate: metrics of the network as it stands; called in `eval()` mode.
+        tables: weights of the network that have an L2 of their own, of weight `table_decay` / 2.
 
     Raises:
         EtalageError: when the loss is no longer a number.
         BundleError: for a checkpoint made of other data, settings, shapes or version, or broken.
     """
     clock = context.clock or Clock()
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    optimizer = Optimizer(network, config, tables, table_decay)
     progress, best, team = Progress(), None, Team()
     n_steps = -(-n_steps // team.size)
     path = context.folder / "checkpoint.safetensors" if context.folder else None
@@ -112,7 +116,7 @@ def _made_of(
     """What the weights follow from, apart from code that has no version of its own."""
     constants = sha256()  # what a network is built on and does not learn, such as semantic ids
     for _, buffer in sorted(network.named_buffers()):
-        constants.update(buffer.detach().contiguous().numpy().data)
+        constants.update(buffer.detach().cpu().contiguous().numpy().data)
     return {
         "settings": {**context.settings, "training": config.to_dict(), "seed": context.seed},
         "data": context.data_hash,
@@ -144,7 +148,7 @@ def _run_epoch(
     n_steps: int,
     config: TrainingConfig,
     context: TrainContext,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     progress: Progress,
     team: Team,
 ) -> None:
@@ -154,32 +158,31 @@ def _run_epoch(
     torch.manual_seed(torch_seed(context.seed, "epoch", epoch, *place))
     network.train()
     started, cpu_started = time.perf_counter(), time.process_time()
-    total, steps = 0.0, 0
+    total, steps = torch.zeros((), dtype=torch.float64), 0
     for batch in team.share(batches(generator(context.seed, "epoch", epoch))):
-        rate = config.learning_rate * schedule(epoch * n_steps + steps, n_steps, config)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        value = loss(batch) if batch is not None else torch.zeros(())
+        optimizer.clear()
         if batch is not None:
+            value = loss(batch)
             value.backward()
+            total = total.to(value.device) + value.detach()
         team.average_gradients(network, has_batch=batch is not None)
-        if config.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-        optimizer.step()
-        number = value.item()
-        if not math.isfinite(number):
-            raise EtalageError(
-                f"the loss became {number} in epoch {epoch + 1}, step {steps + 1}; "
-                f"try a learning_rate below {config.learning_rate}, or clip_norm=1"
-            )
-        total, steps = total + number, steps + 1
+        rate = schedule(epoch * n_steps + steps, n_steps, config) * CUT**progress.cuts
+        optimizer.step(config.learning_rate * rate)
+        steps += 1
+        # asking costs an accelerator its lead, so it is asked now and then
+        if steps % CHECKED == 0 and not math.isfinite(total):
+            break
     network.eval()
+    if not math.isfinite(total):
+        raise EtalageError(
+            f"the loss became {float(total)} in epoch {epoch + 1}, by step {steps}; "
+            f"try a learning_rate below {config.learning_rate}, or clip_norm=1"
+        )
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     progress.epoch += 1
     row = {
         "epoch": float(progress.epoch),
-        "loss": total / max(steps, 1),
+        "loss": float(total) / max(steps, 1),
         "seconds": seconds,
         "steps_per_cpu_second": steps / max(cpu_seconds, 1e-9),
     }
@@ -203,11 +206,15 @@ def _judge(
             f"monitor {config.monitor!r} is not among the validation metrics {sorted(metrics)}"
         )
     progress.history[-1].update(metrics)
-    if metrics[config.monitor] > progress.best_value:
-        progress.best_value, progress.best_epoch = metrics[config.monitor], progress.epoch
+    value = metrics[config.monitor]
+    if value > progress.best_value:
+        progress.best_value, progress.best_epoch = value, progress.epoch
         progress.misses = 0
         return {k: v.detach().clone() for k, v in network.state_dict().items()}
     progress.misses += 1
+    if progress.misses == config.patience and progress.cuts < config.cuts and best is not None:
+        progress.cuts, progress.misses = progress.cuts + 1, 0
+        network.load_state_dict(best)
     return best
 
 
@@ -221,10 +228,11 @@ def schedule(step: int, n_steps: int, config: TrainingConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * min((step - config.warmup_steps) / last, 1.0)))
 
 
-def autocast(config: TrainingConfig) -> Any:
-    """Runs matrix products in bfloat16 where asked for, or where the processor has units for it."""
-    if config.precision == "bfloat16" or (config.precision == "auto" and _has_bfloat16_units()):
-        return torch.autocast("cpu", dtype=torch.bfloat16)
+def autocast(config: TrainingConfig, device: str = "cpu") -> Any:
+    """Runs matrix products in bfloat16 where asked for, or where the device has units for it."""
+    has_units = device != "cpu" or _has_bfloat16_units()
+    if config.precision == "bfloat16" or (config.precision == "auto" and has_units):
+        return torch.autocast(device, dtype=torch.bfloat16)
     return nullcontext()
 
 

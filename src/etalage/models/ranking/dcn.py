@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from etalage.layers.cross import CrossStack
 from etalage.layers.dropout import Dropout
-from etalage.models.ranking.network import Columns, NetworkRanker, RankerConfig, RankingNetwork
+from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.models.ranking.network_ranker import NetworkRanker
 
 
 class DCNConfig(RankerConfig):
@@ -48,8 +49,8 @@ class DCNNetwork(RankingNetwork):
         )
         self.out = nn.Linear(n_columns + widths[-1], 1)
 
-    def read(self, vectors: Tensor, numbers: Tensor) -> Tensor:
-        columns = torch.cat([vectors, numbers], 1)  # (B, C)
+    def read(self, x: Looked) -> Tensor:
+        columns = torch.cat([x.flat, x.numbers], 1)  # (B, C)
         both = torch.cat([self.cross(columns), self.deep(columns)], 1)
         return self.out(both).squeeze(1)
 

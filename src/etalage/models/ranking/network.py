@@ -1,39 +1,29 @@
-"""What do all rankers with a network share? A table of vectors, batches, scoring, files and ONNX.
+"""What do all networks that rank share? A table of vectors for the fields, and how it is read.
 
 A model adds a config and how its network reads vectors. A person's history enters as one more
-field: the mean of the vectors of its items, which share their table with the first field.
+field: the mean of the vectors of its items, which share their table with the first field. So does
+a bag of several values, with a table of its own.
 
-Letters: B rows, F category fields, M numbers, L history length, D width of a field.
+Letters: B rows, F category fields, N fields in all, M numbers, L history length, W places of bags,
+D width of a field.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from functools import partial
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from etalage.data.features import FeatureTable
-from etalage.errors import DataError, NotFittedError
-from etalage.models.arrays import load_arrays, save_arrays
-from etalage.models.onnx import export_network
-from etalage.models.ranker import Ranker
-from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
-from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
-from etalage.train.context import FitReport, TrainContext
-from etalage.train.loop import autocast, train
-from etalage.train.objectives import self_ensemble
-
-SCORED_AT_ONCE = 8192
 
 
 class RankerConfig(ModelConfig):
@@ -43,6 +33,9 @@ class RankerConfig(ModelConfig):
     """Numbers in the vector of a code."""
     vector_decay: float = Field(1e-4, ge=0)
     """Weight of the squared vectors of a batch's codes in the loss; keeps rare codes near 0."""
+    table_decay: float = Field(0.0, ge=0)
+    """Twice the weight of all squared vectors in the loss of every step, whichever codes it reads:
+    the L2 of published click models, and the setting that matters most on small logs."""
     objective: Literal["log_loss", "self_ensemble"] = "log_loss"
     """Log-loss, or two passes that learn from clicks together and are pulled to their mean; that
     takes twice the time and needs dropout."""
@@ -57,19 +50,46 @@ class Columns:
     """The form of a table: what a network is built for, and all that it may be asked about."""
 
     sizes: tuple[int, ...]
-    """Codes of each category field, unknown included."""
+    """Codes of each category field, code 0 included."""
     n_numbers: int
     history_length: int
+    bags: tuple[tuple[int, int], ...] = ()
+    """Codes and places of each bag."""
 
     @classmethod
     def of(cls, table: FeatureTable) -> Columns:
         """The form of a given table."""
-        return cls(tuple(table.sizes.values()), len(table.number_names), table.history_length)
+        return cls(
+            tuple(table.sizes.values()),
+            len(table.number_names),
+            table.history_length,
+            tuple(table.bag_forms.values()),
+        )
 
     @property
     def n_fields(self) -> int:
-        """F, and one more for a history."""
-        return len(self.sizes) + (self.history_length > 0)
+        """F, one more for each bag, and one more for a history."""
+        return len(self.sizes) + len(self.bags) + (self.history_length > 0)
+
+
+class Looked(NamedTuple):
+    """What a network reads of a batch."""
+
+    fields: Tensor
+    """Vectors, (B, N, D): categories, bags, the mean of the history, then, for a network with
+    `number_fields`, each number times a vector of its own."""
+    numbers: Tensor  # (B, M)
+    terms: Tensor
+    """First-order weights of the same fields, (B, N); (B, 0) without `first_order`."""
+    past: Tensor
+    """Vectors of the history, (B, L, D), 0 where there is none."""
+    is_past: Tensor
+    """Which places of the history are taken, bool (B, L)."""
+
+    @property
+    def flat(self) -> Tensor:
+        """The fields side by side, (B, N D)."""
+        return self.fields.flatten(1)
 
 
 class RankingNetwork(nn.Module, ABC):
@@ -78,156 +98,96 @@ class RankingNetwork(nn.Module, ABC):
     Subclasses implement `read`, and put what they end in into `out`, whose bias is a logit.
     """
 
-    starts: Tensor  # (F,) row of each field's code 0
+    first_order: ClassVar[bool] = False
+    """Whether every code has a weight of its own besides its vector."""
+    number_fields: ClassVar[bool] = False
+    """Whether numbers are fields too."""
+
+    starts: Tensor  # (F,) row before each field's code 1
     out: nn.Linear
 
     def __init__(self, columns: Columns, width: int) -> None:
         super().__init__()
-        starts = np.concatenate([[0], np.cumsum(columns.sizes)[:-1]])
-        self.register_buffer("starts", torch.from_numpy(starts.astype(np.int64)), persistent=False)
-        self.vectors = nn.Embedding(sum(columns.sizes), width)
-        nn.init.normal_(self.vectors.weight, std=0.01)
+        sizes = [*columns.sizes, *(size for size, _ in columns.bags)]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+        n_sizes = len(columns.sizes)
+        self.register_buffer("starts", torch.from_numpy(starts[:n_sizes]), persistent=False)
+        self.bag_starts = starts[n_sizes:-1].tolist()
+        self.bag_lengths = [length for _, length in columns.bags]
+        self.n_fields = columns.n_fields + (columns.n_numbers if self.number_fields else 0)
+        self.width = width
+        widths = (width, 1) if self.first_order else (width,)
+        self.tables = nn.ParameterList(_drawn(int(starts[-1]), n) for n in widths)
+        with torch.no_grad():
+            for table in self.tables:
+                table[0] = 0  # and it stays so: what has no value gives none a gradient
+        n_numbers = columns.n_numbers if self.number_fields else 0
+        self.number_tables = nn.ParameterList(_drawn(n_numbers, n) for n in widths if n_numbers)
 
-    def look_up(self, categories: Tensor, history: Tensor | None) -> Tensor:
-        """Vectors of the fields, float (B, (F or F + 1) D).
+    def look_up(
+        self,
+        categories: Tensor,
+        numbers: Tensor,
+        history: Tensor | None = None,
+        bags: Tensor | None = None,
+    ) -> Looked:
+        """Reads the tables.
 
-        categories int64 (B, F); history int64 (B, L), or (1, L) where it is the same for all.
+        categories whole (B, F); numbers float (B, M); history whole (B, L), or (1, L) where it is
+        the same for all rows; bags whole (B, W).
         """
-        # unknown is zero by a mask, not by its row: a row would drift with every step
-        fields = self.vectors(categories + self.starts) * (categories > 0)[..., None]  # (B, F, D)
-        flat = fields.flatten(1)
-        if history is None:
-            return flat
-        known = (history >= 0)[..., None]  # (B, L, 1)
-        past = self.vectors((history + 1).clamp(min=0)) * known  # (B, L, D)
-        mean = past.sum(1) / known.sum(1).clamp(min=1)
-        return torch.cat([flat, mean.expand(flat.shape[0], -1)], 1)
+        b = categories.shape[0]  # len() would fix it in an exported network
+        ids = categories + self.starts * (categories > 0)  # (B, F)
+        past_ids = None if history is None else history + 1  # (B, L): the codes of the first field
+        bag_ids = []
+        if bags is not None:
+            parts = bags.split(self.bag_lengths, 1)
+            for codes, start in zip(parts, self.bag_starts, strict=True):
+                bag_ids.append(codes + start * (codes > 0))
+        read = []
+        past = numbers.new_zeros(b, 0, self.width)
+        for n, table in enumerate(self.tables):
+            look = partial(embedding, weight=table, padding_idx=0)
+            fields = [look(ids), *(_mean(look(codes), codes) for codes in bag_ids)]
+            if past_ids is not None:
+                vectors = look(past_ids)  # (B, L, D)
+                fields.append(_mean(vectors, past_ids).expand(b, 1, -1))
+                past = vectors if n == 0 else past
+            if len(self.number_tables):
+                fields.append(numbers[:, :, None] * self.number_tables[n])
+            read.append(fields[0] if len(fields) == 1 else torch.cat(fields, 1))
+        is_past = past.new_zeros(b, 0, dtype=torch.bool) if past_ids is None else past_ids > 0
+        terms = read[1].squeeze(2) if self.first_order else numbers.new_zeros(b, 0)
+        return Looked(read[0], numbers, terms, past, is_past)
 
     @abstractmethod
-    def read(self, vectors: Tensor, numbers: Tensor) -> Tensor:
-        """Logits, float (B,), from vectors (B, fields D) and numbers (B, M)."""
+    def read(self, x: Looked) -> Tensor:
+        """Logits, float (B,)."""
 
-    def read_twice(self, vectors: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    def read_twice(self, x: Looked) -> tuple[Tensor, Tensor]:
         """Logits of two passes that drop different things; what they share is computed once."""
-        return self.read(vectors, numbers), self.read(vectors, numbers)
+        return self.read(x), self.read(x)
 
     def served(self) -> RankingNetwork:
         """The network that is exported, with the same answers; simpler where that is possible."""
         return self
 
-    def forward(self, categories: Tensor, numbers: Tensor, history: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        categories: Tensor,
+        numbers: Tensor,
+        history: Tensor | None = None,
+        bags: Tensor | None = None,
+    ) -> Tensor:
         """Logits, float (B,)."""
-        return self.read(self.look_up(categories, history), numbers)
+        return self.read(self.look_up(categories, numbers, history, bags))
 
 
-class NetworkRanker(Ranker):
-    """A ranker whose `network_type` is built for the columns of its table."""
-
-    network_type: ClassVar[type[RankingNetwork]]
-    config: RankerConfig
-    columns: Columns | None = None
-    network: RankingNetwork
-
-    def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:
-        self.columns = Columns.of(table)
-        self.network = self._initial(context.seed)
-        rate = float(table.labels.mean())
-        with torch.no_grad():
-            self.network.out.bias.fill_(np.log(rate / (1 - rate)))  # the first step starts level
-        size = self.config.training.batch_size
-        starts = range(0, len(table), size)
-
-        def batches(rng: np.random.Generator) -> Iterator[FeatureTable]:
-            order = rng.permutation(len(table))
-            for start in starts:
-                yield table.take(np.sort(order[start : start + size]))
-
-        return train(
-            self.network,
-            batches,
-            self._loss,
-            n_steps=len(starts),
-            config=self.config.training,
-            context=context,
-            validate=context.judge_of(self),
-        )
-
-    def _loss(self, batch: FeatureTable) -> Tensor:
-        categories, numbers, history = _tensors(batch)
-        clicks = torch.from_numpy(batch.labels.astype(np.float32))
-        with autocast(self.config.training):
-            vectors = self.network.look_up(categories, history)
-            if self.config.objective == "self_ensemble":
-                one, two = self.network.read_twice(vectors, numbers)
-                misses = self_ensemble(one.float(), two.float(), clicks)
-            else:
-                logits = self.network.read(vectors, numbers).float()
-                misses = nn.functional.binary_cross_entropy_with_logits(logits, clicks)
-        return misses + self.config.vector_decay * vectors.float().square().sum(1).mean()
-
-    def score(self, table: FeatureTable) -> NDArray[np.float32]:
-        self._check_columns(table)
-        logits = np.empty(len(table), dtype=np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(table), SCORED_AT_ONCE):
-                rows = slice(start, start + SCORED_AT_ONCE)
-                logits[rows] = self.network(*_tensors(table.take(rows))).numpy()
-        return logits
-
-    def export(self, folder: Path) -> None:
-        """Writes `ranker.onnx`: categories int64 (B, F), numbers float32 (B, M), and, where the
-        table had one, history int64 (1, L), that of one person -> logit float32 (B,)."""
-        columns = self._fitted()
-        inputs: dict[str, Tensor] = {
-            "categories": torch.ones(2, len(columns.sizes), dtype=torch.int64),
-            "numbers": torch.zeros(2, columns.n_numbers),
-        }
-        if columns.history_length:
-            inputs["history"] = torch.zeros(1, columns.history_length, dtype=torch.int64)
-        export_network(self.network.served(), inputs, "logit", folder / "ranker.onnx")
-
-    def save(self, folder: Path) -> None:
-        columns = self._fitted()
-        shape = np.array([columns.n_numbers, columns.history_length, *columns.sizes])
-        save_arrays(folder, self, shape=shape, **weights_of(self.network))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        model, arrays = load_arrays(folder, cls)
-        n_numbers, history_length, *sizes = arrays.pop("shape").tolist()
-        model.columns = Columns(tuple(sizes), n_numbers, history_length)
-        model.network = model._initial(seed=0)
-        put_weights(model.network, arrays, folder)
-        return model
-
-    def _initial(self, seed: int) -> RankingNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, self.config.kind))
-            build: Any = self.network_type
-            network: RankingNetwork = build(self._fitted(), self.config)
-            return network.eval()
-
-    def _fitted(self) -> Columns:
-        if self.columns is None:
-            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(table) first")
-        return self.columns
-
-    def _check_columns(self, table: FeatureTable) -> None:
-        given, fitted = Columns.of(table), self._fitted()
-        if given != fitted:
-            raise DataError(
-                f"the table has (code counts, numbers, history length) {_said(given)}; this "
-                f"ranker was fitted on {_said(fitted)}"
-            )
+def _drawn(n_rows: int, width: int) -> Tensor:
+    return torch.empty(n_rows, width).normal_(std=0.01)
 
 
-def _said(columns: Columns) -> tuple[tuple[int, ...], int, int]:
-    return columns.sizes, columns.n_numbers, columns.history_length
-
-
-def _tensors(table: FeatureTable) -> tuple[Tensor, Tensor, Tensor | None]:
-    def whole(codes: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(codes.astype(np.int64))
-
-    history = None if table.history is None else whole(table.history)
-    return whole(table.categories), torch.from_numpy(np.asarray(table.numbers)), history
+def _mean(vectors: Tensor, codes: Tensor) -> Tensor:
+    """Mean (B, 1, D) of vectors (B, L, D) over the places that are taken, 0 where none is."""
+    taken = (codes > 0).sum(1, keepdim=True)[:, :, None]  # (B, 1, 1)
+    return vectors.sum(1, keepdim=True) / taken.clamp(min=1)

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from etalage.layers.dropout import Dropout
 from etalage.layers.quadratic import FORMATS, KhatriRaoLayer, QuadraticNeuron
-from etalage.models.ranking.network import Columns, NetworkRanker, RankerConfig, RankingNetwork
+from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.models.ranking.network_ranker import NetworkRanker
 
 MOMENTUM = 0.1
 TWICE = 1 - (1 - MOMENTUM) ** 2
@@ -93,24 +94,24 @@ class QNNNetwork(RankingNetwork):
                 nn.init.xavier_normal_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def read(self, vectors: Tensor, numbers: Tensor) -> Tensor:
-        x = self._columns(vectors, numbers)
+    def read(self, x: Looked) -> Tensor:
+        state = self._columns(x)
         for layer in self.layers:
-            x = self.drop(layer(x))
-        return self.out(x).squeeze(1)
+            state = self.drop(layer(state))
+        return self.out(state).squeeze(1)
 
-    def read_twice(self, vectors: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    def read_twice(self, x: Looked) -> tuple[Tensor, Tensor]:
         first, *others = self.layers
         if not isinstance(first, KhatriRaoLayer):
-            return super().read_twice(vectors, numbers)
-        start = self._columns(vectors, numbers)
+            return super().read_twice(x)
+        start = self._columns(x)
         activated = first.activate(start)
         logits = []
         for _ in range(2):
-            x = self.drop(first.combine(start, activated))
+            state = self.drop(first.combine(start, activated))
             for layer in others:
-                x = self.drop(layer(x))
-            logits.append(self.out(x).squeeze(1))
+                state = self.drop(layer(state))
+            logits.append(self.out(state).squeeze(1))
         return logits[0], logits[1]
 
     def served(self) -> RankingNetwork:
@@ -121,10 +122,10 @@ class QNNNetwork(RankingNetwork):
                 layer.fold()
         return served
 
-    def _columns(self, vectors: Tensor, numbers: Tensor) -> Tensor:
+    def _columns(self, x: Looked) -> Tensor:
         if self.numbers is None:
-            return vectors
-        return torch.cat([vectors, self.numbers(numbers)], 1)  # (B, d)
+            return x.flat
+        return torch.cat([x.flat, self.numbers(x.numbers)], 1)  # (B, d)
 
 
 class QNN(NetworkRanker):

@@ -1,0 +1,145 @@
+"""What do all rankers with a network share besides it? Fitting, scoring, files and ONNX.
+
+Letters: B rows, F category fields, M numbers, L history length, W places of bags.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from etalage.data.features import FeatureTable
+from etalage.errors import DataError, NotFittedError
+from etalage.models.arrays import load_arrays, save_arrays
+from etalage.models.onnx import export_network
+from etalage.models.ranker import Ranker
+from etalage.models.ranking.network import Columns, RankerConfig, RankingNetwork
+from etalage.models.ranking.rows import Batch, Rows
+from etalage.models.weights import put_weights, weights_of
+from etalage.seeds import torch_seed
+from etalage.train.context import FitReport, TrainContext
+from etalage.train.loop import autocast, train
+from etalage.train.objectives import self_ensemble
+
+SCORED_AT_ONCE = 8192
+
+
+class NetworkRanker(Ranker):
+    """A ranker whose `network_type` is built for the columns of its table."""
+
+    network_type: ClassVar[type[RankingNetwork]]
+    config: RankerConfig
+    columns: Columns | None = None
+    network: RankingNetwork
+
+    def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:
+        settings = self.config.training
+        self.columns = Columns.of(table)
+        self.network = self._initial(context.seed)
+        rate = float(table.labels.mean())
+        with torch.no_grad():
+            self.network.out.bias.fill_(np.log(rate / (1 - rate)))  # the first step starts level
+        self.network.to(context.device)
+        rows = Rows(table, context.device)
+        report = train(
+            self.network,
+            lambda rng: rows.shuffled(settings.batch_size, rng),
+            self._loss,
+            n_steps=-(-len(table) // settings.batch_size),
+            config=settings,
+            context=context,
+            validate=context.judge_of(self),
+            tables=self.network.tables,
+            table_decay=self.config.table_decay,
+        )
+        self.network.to("cpu")
+        return report
+
+    def _loss(self, batch: Batch) -> Tensor:
+        assert batch.clicks is not None
+        clicks = batch.clicks.float()
+        with autocast(self.config.training, clicks.device.type):
+            x = self.network.look_up(*batch[:-1])
+            if self.config.objective == "self_ensemble":
+                one, two = self.network.read_twice(x)
+                misses = self_ensemble(one.float(), two.float(), clicks)
+            else:
+                logits = self.network.read(x).float()
+                misses = nn.functional.binary_cross_entropy_with_logits(logits, clicks)
+        if self.config.vector_decay:
+            misses = misses + self.config.vector_decay * x.flat.float().square().sum(1).mean()
+        return misses
+
+    def score(self, table: FeatureTable) -> NDArray[np.float32]:
+        self._check_columns(table)
+        device = self.network.starts.device
+        logits = torch.empty(len(table), device=device)
+        start = 0
+        with torch.inference_mode():
+            for batch in Rows(table, device).in_order(SCORED_AT_ONCE):
+                end = start + len(batch.categories)
+                logits[start:end] = self.network(*batch[:-1])
+                start = end
+        return logits.cpu().numpy()
+
+    def export(self, folder: Path) -> None:
+        """Writes `ranker.onnx`: categories int64 (B, F), numbers float32 (B, M), and, where the
+        table had them, history int64 (1, L), that of one person, and bags int64 (B, W) -> logit
+        float32 (B,)."""
+        columns = self._fitted()
+        inputs: dict[str, Tensor | None] = {
+            "categories": torch.ones(2, len(columns.sizes), dtype=torch.int64),
+            "numbers": torch.zeros(2, columns.n_numbers),
+        }
+        if columns.history_length or columns.bags:
+            length = columns.history_length
+            inputs["history"] = torch.zeros(1, length, dtype=torch.int64) if length else None
+        if columns.bags:
+            places = sum(length for _, length in columns.bags)
+            inputs["bags"] = torch.ones(2, places, dtype=torch.int64)
+        export_network(self.network.served(), inputs, "logit", folder / "ranker.onnx")
+
+    def save(self, folder: Path) -> None:
+        columns = self._fitted()
+        shape = np.array([columns.n_numbers, columns.history_length, *columns.sizes])
+        bags = np.array(columns.bags, dtype=np.int64).reshape(-1, 2)
+        save_arrays(folder, self, shape=shape, bags=bags, **weights_of(self.network))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        model, arrays = load_arrays(folder, cls)
+        n_numbers, history_length, *sizes = arrays.pop("shape").tolist()
+        bags = tuple((size, length) for size, length in arrays.pop("bags").tolist())
+        model.columns = Columns(tuple(sizes), n_numbers, history_length, bags)
+        model.network = model._initial(seed=0)
+        put_weights(model.network, arrays, folder)
+        return model
+
+    def _initial(self, seed: int) -> RankingNetwork:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(seed, self.config.kind))
+            build: Any = self.network_type
+            network: RankingNetwork = build(self._fitted(), self.config)
+            return network.eval()
+
+    def _fitted(self) -> Columns:
+        if self.columns is None:
+            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(table) first")
+        return self.columns
+
+    def _check_columns(self, table: FeatureTable) -> None:
+        given, fitted = Columns.of(table), self._fitted()
+        if given != fitted:
+            raise DataError(
+                f"the table has (code counts, numbers, history length, bags) {_said(given)}; this "
+                f"ranker was fitted on {_said(fitted)}"
+            )
+
+
+def _said(columns: Columns) -> tuple[object, ...]:
+    return columns.sizes, columns.n_numbers, columns.history_length, columns.bags

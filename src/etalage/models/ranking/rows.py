@@ -1,0 +1,87 @@
+"""How do rows reach a network? As tensors, cut to batches without a Python object a row.
+
+Letters: B rows of a batch, F category fields, M numbers, L history length, W places of bags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from etalage.data.features import FeatureTable
+
+HELD = 2 << 30
+"""Bytes of a mapped table from which on its rows are drawn from a pool and not from all of it."""
+POOL = 64
+"""Batches in a pool."""
+
+
+class Batch(NamedTuple):
+    """Some rows of a table; what the table does not have is None."""
+
+    categories: Tensor  # (B, F) whole numbers
+    numbers: Tensor  # (B, M)
+    history: Tensor | None = None  # (B, L), or (1, L) where it is the same for all
+    bags: Tensor | None = None  # (B, W)
+    clicks: Tensor | None = None  # (B,)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same blocks, each changed alike."""
+        blocks: Any = [None if block is None else change(block) for block in self]
+        return Batch(*blocks)
+
+    def on(self, device: torch.device | str) -> Batch:
+        """The same rows on a device."""
+        return self.each(lambda block: block.to(device))
+
+
+class Rows:
+    """The rows of a table, on the device where they are read.
+
+    A mapped table of more than `HELD` bytes stays where it is: each epoch visits its stretches of
+    one batch in another order, and rows are mixed among the `POOL` stretches that are in memory.
+    """
+
+    def __init__(self, table: FeatureTable, device: torch.device | str = "cpu") -> None:
+        names = ("categories", "numbers", "history", "bags", "clicks")
+        blocks: Any = [getattr(table, name) for name in names]
+        size = sum(block.nbytes for block in blocks if block is not None)
+        self.device = device
+        self.is_far = isinstance(table.categories, np.memmap) and size > HELD
+        here = Batch(*blocks).each(torch.from_numpy)
+        self.all = here if self.is_far else here.on(device)
+        self.n = len(table)
+
+    def shuffled(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """All rows once, in batches of `size`; the last one may be smaller."""
+        if not self.is_far:
+            yield from _cut(self.all, torch.from_numpy(rng.permutation(self.n)), size)
+            return
+        starts = rng.permutation(np.arange(0, self.n, size))
+        for first in range(0, len(starts), POOL):
+            stretches = [slice(s, s + size) for s in starts[first : first + POOL].tolist()]
+            pool = self.all.each(partial(_joined, stretches=stretches))
+            order = torch.from_numpy(rng.permutation(len(pool.categories)))
+            yield from _cut(pool.on(self.device), order, size)
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """All rows once, as they stand."""
+        for start in range(0, self.n, size):
+            part = slice(start, start + size)
+            yield self.all.each(partial(_joined, stretches=[part])).on(self.device)
+
+
+def _cut(rows: Batch, order: Tensor, size: int) -> Iterator[Batch]:
+    order = order.to(rows.categories.device)
+    for start in range(0, len(order), size):
+        yield rows.each(partial(torch.index_select, dim=0, index=order[start : start + size]))
+
+
+def _joined(block: Tensor, stretches: list[slice]) -> Tensor:
+    parts = [block[stretch] for stretch in stretches]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
