@@ -28,6 +28,8 @@ class TrainingConfig(Config):
     """Largest global gradient norm; None does not clip."""
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
     """Number format of matrix products; auto takes bfloat16 where the processor has it."""
+    compiled: bool = False
+    """Compile the loss of a ranker: on an accelerator it pays after a minute, on a CPU hardly."""
     monitor: str | None = "ndcg@10"
     """Validation metric that decides which state is kept; higher is better. None keeps the last."""
     patience: int = Field(10, ge=1)

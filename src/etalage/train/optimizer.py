@@ -45,9 +45,10 @@ class Optimizer:
                     table.grad.add_(table.detach(), alpha=self.table_decay)
         if self.clip_norm is not None:
             gradients = [w.grad for w in self.weights if w.grad is not None]
-            norm = nn.utils.get_total_norm(gradients)
-            if not norm <= self.clip_norm:
-                torch._foreach_mul_(gradients, self.clip_norm / (norm + 1e-6))
+            scale = (self.clip_norm / (nn.utils.get_total_norm(gradients) + 1e-6)).clamp(max=1)
+            # asking an accelerator whether it must would cost more than a product that need not be
+            if scale.device.type != "cpu" or scale < 1:
+                torch._foreach_mul_(gradients, scale)
         for group in self.adam.param_groups:
             group["lr"] = rate
         self.adam.step()

@@ -49,7 +49,7 @@ class NetworkRanker(Ranker):
         report = train(
             self.network,
             lambda rng: rows.shuffled(settings.batch_size, rng),
-            self._loss,
+            torch.compile(self._loss) if settings.compiled else self._loss,
             n_steps=-(-len(table) // settings.batch_size),
             config=settings,
             context=context,

@@ -60,14 +60,13 @@ class Rows:
     def shuffled(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """All rows once, in batches of `size`; the last one may be smaller."""
         if not self.is_far:
-            yield from _cut(self.all, torch.from_numpy(rng.permutation(self.n)), size)
+            yield from _cut(self.all, size, rng)
             return
         starts = rng.permutation(np.arange(0, self.n, size))
         for first in range(0, len(starts), POOL):
             stretches = [slice(s, s + size) for s in starts[first : first + POOL].tolist()]
             pool = self.all.each(partial(_joined, stretches=stretches))
-            order = torch.from_numpy(rng.permutation(len(pool.categories)))
-            yield from _cut(pool.on(self.device), order, size)
+            yield from _cut(pool.on(self.device), size, rng)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """All rows once, as they stand."""
@@ -76,10 +75,12 @@ class Rows:
             yield self.all.each(partial(_joined, stretches=[part])).on(self.device)
 
 
-def _cut(rows: Batch, order: Tensor, size: int) -> Iterator[Batch]:
-    order = order.to(rows.categories.device)
-    for start in range(0, len(order), size):
-        yield rows.each(partial(torch.index_select, dim=0, index=order[start : start + size]))
+def _cut(rows: Batch, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+    device = rows.categories.device
+    draw = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    order = torch.randperm(len(rows.categories), generator=draw, device=device)
+    for some in order.split(size):
+        yield rows.each(partial(torch.index_select, dim=0, index=some))
 
 
 def _joined(block: Tensor, stretches: list[slice]) -> Tensor:
