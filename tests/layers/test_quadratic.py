@@ -81,12 +81,16 @@ def test_a_neuron_is_its_equation(kind: str) -> None:
 
 
 def published(layer: KhatriRaoLayer, x: Tensor, n_fields: int, heads: int) -> Tensor:
-    """Steps 1 to 9 as published, the Khatri-Rao product held whole."""
+    """Steps 1 to 9 as published, the Khatri-Rao product held whole.
+
+    Published weights stand in the order (H, R, d / H), those of the layer in (R, H, d / H).
+    """
     b, width = x.shape
+    order = torch.arange(layer.n_rows * width).view(layer.n_rows, heads, -1).transpose(0, 1)
     h = layer.project(x)
     if layer.norm is not None:
         h = layer.norm(h)
-    h = h.relu().view(b, heads, layer.n_rows, width // heads)
+    h = h[:, order.reshape(-1)].relu().view(b, heads, layer.n_rows, width // heads)
     chunks = x.view(b, n_fields, -1).chunk(heads, dim=-1)
     x_heads = torch.stack(chunks, 1).reshape(b, heads, width // heads)
     product = torch.einsum("bhj,bhrj->bhrj", x_heads, h)

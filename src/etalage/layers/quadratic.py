@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from etalage.layers import fused
 from etalage.layers.dropout import Dropout
 
 Maps = Sequence[Callable[[Tensor], Tensor]]
@@ -158,13 +159,14 @@ class _Scale(nn.Module):
 
 
 class KhatriRaoLayer(nn.Module):
-    """y = x + P x ⊙ Σ_r drop(ReLU(BN(W_r x + b_r))): the layer of QNN-alpha.
+    """y = drop(x + P x ⊙ Σ_r drop(ReLU(BN(W_r x + b_r)))): the layer of QNN-alpha.
 
     The column-wise Kronecker product of one row of x with R rows of the gate, summed over the rows,
     is a product with their sum, so it is never held. Heads only say which coordinate of x meets
     which of the gate: P x is x in the order (H, F, D / H), the residual x in the order (F, D).
 
-    The linear output stands in the order (H, R, d / H), which is that of published weights.
+    The linear output stands in the order (R, d), the gate in the order (H, D / H) of each field as
+    P x does; published weights have the order (H, R, d / H).
     """
 
     order: Tensor  # (d,)
@@ -191,16 +193,25 @@ class KhatriRaoLayer(nn.Module):
         places = torch.arange(width).view(n_fields, n_heads, field_width // n_heads)
         self.register_buffer("order", places.transpose(0, 1).reshape(-1), persistent=False)
 
-    def activate(self, x: Tensor) -> Tensor:
-        """ReLU(BN(W x + b)), (B, R d): the part without chance, which two passes can share."""
+    def passes(self, x: Tensor, n: int) -> tuple[Tensor, ...]:
+        """n outputs, float (B, d) each, that drop different things; one matrix product for all."""
         h = self.project(x)
-        return relu(h if self.norm is None else self.norm(h))
+        if self.training and fused.suits(h):
+            return fused.gated(
+                h,
+                x.float(),
+                self.order,
+                self.norm,
+                n_passes=n,
+                threshold=self.drop.threshold,
+            )
+        activated = relu(h if self.norm is None else self.norm(h))
+        return tuple(self.drop(self._combine(x, activated)) for _ in range(n))
 
-    def combine(self, x: Tensor, activated: Tensor) -> Tensor:
+    def _combine(self, x: Tensor, activated: Tensor) -> Tensor:
         """x + P x ⊙ Σ_r drop(activated), (B, d)."""
         b, width = x.shape
-        rows = self.drop(activated).view(b, self.n_heads, self.n_rows, width // self.n_heads)
-        gate = rows.sum(2).view(b, width)
+        gate = self.drop(activated).view(b, self.n_rows, width).sum(1)
         other = x if self.n_heads == 1 else x[:, self.order]
         return torch.addcmul(x, other, gate)
 
@@ -222,4 +233,4 @@ class KhatriRaoLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x float (B, d) -> float (B, d)."""
-        return self.combine(x, self.activate(x))
+        return self.passes(x, 1)[0]

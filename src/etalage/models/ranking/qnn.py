@@ -74,8 +74,8 @@ class QNNNetwork(RankingNetwork):
 
         def layer(n: int) -> nn.Module:
             if config.neuron != "khatri_rao":
-                neuron = QuadraticNeuron(config.neuron, d)
-                return nn.Sequential(neuron, nn.ReLU()) if config.post_activation else neuron
+                parts = [QuadraticNeuron(config.neuron, d), Dropout(config.dropout)]
+                return nn.Sequential(*parts[:1], *[nn.ReLU()] * config.post_activation, *parts[1:])
             return KhatriRaoLayer(
                 n_fields,
                 config.width,
@@ -87,7 +87,6 @@ class QNNNetwork(RankingNetwork):
             )
 
         self.layers = nn.ModuleList(layer(n) for n in range(config.n_layers))
-        self.drop = Dropout(config.dropout)
         self.out = nn.Linear(d, 1)
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -97,20 +96,17 @@ class QNNNetwork(RankingNetwork):
     def read(self, x: Looked) -> Tensor:
         state = self._columns(x)
         for layer in self.layers:
-            state = self.drop(layer(state))
+            state = layer(state)
         return self.out(state).squeeze(1)
 
     def read_twice(self, x: Looked) -> tuple[Tensor, Tensor]:
         first, *others = self.layers
         if not isinstance(first, KhatriRaoLayer):
             return super().read_twice(x)
-        start = self._columns(x)
-        activated = first.activate(start)
         logits = []
-        for _ in range(2):
-            state = self.drop(first.combine(start, activated))
+        for state in first.passes(self._columns(x), 2):
             for layer in others:
-                state = self.drop(layer(state))
+                state = layer(state)
             logits.append(self.out(state).squeeze(1))
         return logits[0], logits[1]
 

@@ -1,0 +1,130 @@
+"""Sweeps of fused layers: the same numbers forth and back as plain torch in float64."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from etalage.layers import fused
+
+pytest.importorskip("numba", reason="sweeps need numba (the extra `fast`)")
+
+B, D = 300, 24
+
+
+def drawn(seed: int, n: int, q: int, threshold: int) -> torch.Tensor:
+    """What pass q keeps of n entries: the hash of the kernels, in whole numbers of 64 bits."""
+    i = (np.arange(n, dtype=np.uint64) + np.uint64(seed)) % 2**32
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
+        i = ((i ^ (i >> np.uint64(shift))) * np.uint64(factor)) % 2**32
+    byte = (i >> np.uint64(24 - 8 * q)) & np.uint64(255)
+    return torch.from_numpy(byte >= threshold).double() * 256 / (256 - threshold)
+
+
+def seeds_of(seed: int) -> list[int]:
+    torch.manual_seed(seed)
+    return torch.randint(2**32, (2,)).tolist()
+
+
+def norm_of(width: int, kind: type = nn.BatchNorm1d) -> nn.BatchNorm1d:
+    torch.manual_seed(1)
+    norm = kind(width, momentum=0.3).train()
+    nn.init.normal_(norm.weight, 1, 0.3)
+    nn.init.normal_(norm.bias, 0, 0.3)
+    return norm
+
+
+def check_same(ours: list[torch.Tensor], theirs: list[torch.Tensor], tolerance: float) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert one is not None
+        largest = float(other.detach().abs().max())
+        torch.testing.assert_close(one.double(), other, atol=tolerance * largest, rtol=0)
+
+
+@pytest.mark.parametrize("threshold", [0, 26])
+@pytest.mark.parametrize("has_norm", [True, False])
+@pytest.mark.parametrize("n_passes", [1, 2])
+@pytest.mark.parametrize("is_mixed", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gates_are_those_of_torch(
+    dtype: torch.dtype, is_mixed: bool, n_passes: int, has_norm: bool, threshold: int
+) -> None:
+    n_rows = 3
+    torch.manual_seed(0)
+    h = torch.randn(B, n_rows * D).to(dtype).requires_grad_()
+    x = torch.randn(B, D).requires_grad_()
+    order = torch.randperm(D) if is_mixed else torch.arange(D)
+    back = [torch.randn(B, D) for _ in range(n_passes)]
+    norm = norm_of(n_rows * D) if has_norm else None
+    inner, outer = seeds_of(7)
+    torch.manual_seed(7)
+    out = fused.gated(h, x, order, norm, n_passes=n_passes, threshold=threshold)
+    weights = [] if norm is None else [norm.weight, norm.bias]
+    grads = torch.autograd.grad(out, [h, x, *weights], back)
+
+    h2, x2 = (t.detach().double().requires_grad_() for t in (h, x))
+    twin = norm_of(n_rows * D).double() if has_norm else None
+    active = torch.relu(h2 if twin is None else twin(h2))
+    out2 = []
+    for q in range(n_passes):
+        kept = active * drawn(inner, B * n_rows * D, q, threshold).view(B, -1)
+        gate = kept.view(B, n_rows, D).sum(1)
+        y = x2 + x2[:, order] * gate
+        out2.append(y * drawn(outer, B * D, q, threshold).view(B, D))
+    weights2 = [] if twin is None else [twin.weight, twin.bias]
+    grads2 = torch.autograd.grad(out2, [h2, x2, *weights2], [g.double() for g in back])
+    check_same([*out], out2, 1e-5)
+    check_same([grads[0]], [grads2[0]], 1e-5 if dtype == torch.float32 else 5e-3)
+    check_same([*grads[1:]], [*grads2[1:]], 1e-4)
+    if norm is not None and twin is not None:
+        torch.testing.assert_close(norm.running_mean.double(), twin.running_mean, atol=1e-6, rtol=0)
+        torch.testing.assert_close(norm.running_var.double(), twin.running_var, atol=1e-5, rtol=0)
+        assert norm.num_batches_tracked == twin.num_batches_tracked
+
+
+@pytest.mark.parametrize("threshold", [0, 102])
+@pytest.mark.parametrize("has_norm", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_activations_are_those_of_torch(dtype: torch.dtype, has_norm: bool, threshold: int) -> None:
+    torch.manual_seed(0)
+    h = (torch.randn(B, D) + 1).to(dtype).requires_grad_()
+    back = torch.randn(B, D).to(dtype)
+    norm = norm_of(D) if has_norm else None
+    seed = seeds_of(5)[0]
+    torch.manual_seed(5)
+    out = fused.activated(h, norm, threshold)
+    weights = [] if norm is None else [norm.weight, norm.bias]
+    grads = torch.autograd.grad(out, [h, *weights], back)
+
+    h2 = h.detach().double().requires_grad_()
+    twin = norm_of(D).double() if has_norm else None
+    active = torch.relu(h2 if twin is None else twin(h2))
+    out2 = active * drawn(seed, B * D, 0, threshold).view(B, D)
+    weights2 = [] if twin is None else [twin.weight, twin.bias]
+    grads2 = torch.autograd.grad(out2, [h2, *weights2], back.double())
+    check_same([out, grads[0]], [out2, grads2[0]], 1e-5 if dtype == torch.float32 else 8e-3)
+    check_same([*grads[1:]], [*grads2[1:]], 1e-4)
+
+
+def test_sums_do_not_depend_on_threads() -> None:
+    results = []
+    for n_threads in (1, 2, 3):
+        torch.set_num_threads(n_threads)
+        torch.manual_seed(0)
+        h = torch.randn(1000, 2 * D, requires_grad=True)
+        x = torch.randn(1000, D, requires_grad=True)
+        norm = norm_of(2 * D)
+        out = fused.gated(h, x, torch.arange(D), norm, n_passes=2, threshold=26)
+        grads = torch.autograd.grad(out, [h, x, norm.weight], [torch.ones_like(x)] * 2)
+        results.append(b"".join(t.detach().numpy().tobytes() for t in (*out, *grads)))
+    torch.set_num_threads(2)
+    assert results[0] == results[1] == results[2]
+
+
+def test_only_what_is_large_and_learns_is_swept() -> None:
+    large = torch.zeros(1024, 1024)
+    assert fused.suits(large)
+    assert not fused.suits(large[:10])
+    assert not fused.suits(large.double())
+    with torch.no_grad():
+        assert not fused.suits(large)
