@@ -17,24 +17,35 @@ from etalage.models.exportable import Exportable
 from etalage.models.registry import RANKERS, build, model_type
 from etalage.train.context import TrainContext
 
+TRAINING = {"epochs": 12, "batch_size": 128, "learning_rate": 0.01, "monitor": "auc"}
+NETWORK = {"width": 16, "vector_decay": 0.0, "training": TRAINING}
+DEEP = NETWORK | {"hidden": (32,), "dropout": 0.0}
 SETTINGS = {
-    "dcn": {
-        "width": 16,
-        "hidden": (32,),
-        "dropout": 0.0,
-        "vector_decay": 0.0,
-        "training": {"epochs": 12, "batch_size": 128, "learning_rate": 0.01, "monitor": "auc"},
-    },
-    "qnn": {
-        "width": 16,
-        "dropout": 0.02,
-        "vector_decay": 0.0,
-        "training": {"epochs": 24, "batch_size": 128, "learning_rate": 0.01, "monitor": "auc"},
-    },
+    "counts": {},
+    "lr": {"vector_decay": 0.0, "training": TRAINING},
+    "fm": NETWORK,
+    "dnn": DEEP,
+    "wide_deep": DEEP,
+    "deepfm": DEEP | {"batch_norm": True},
+    "xdeepfm": DEEP | {"cin": (8,)},
+    "autoint": DEEP | {"n_layers": 2, "batch_norm": True},
+    "dcn": DEEP,
+    "dcn_v2": DEEP,
+    "gdcn": DEEP | {"n_crosses": 1},
+    "masknet": DEEP | {"blocks": (32, 32)},
+    "finalmlp": NETWORK
+    | {"streams": ((32,), (32,)), "dropout": 0.0, "gate_fields": (0, None), "n_heads": 2},
+    "finalnet": NETWORK | {"blocks": ((32,), (32,)), "dropout": 0.0},
+    "din": DEEP | {"attention_hidden": (16,)},
+    "qnn": NETWORK | {"dropout": 0.02, "training": TRAINING | {"epochs": 24}},
 }
+NETWORKS = sorted(set(SETTINGS) - {"counts"})
+ADDITIVE = {"counts", "lr"}
+"""What looks at one field at a time, and cannot learn which go together."""
 
-EXPORTABLE = {"dcn": True, "qnn": True}
-"""Whether a ranker can be served; ONNX is then held against it."""
+EXPORTABLE = dict.fromkeys(SETTINGS, True) | {"counts": False}
+"""Whether a ranker can be served; ONNX is then held against it. `counts` is a floor to compare
+with and is nothing to serve."""
 
 
 def impressions(n: int = 3000, seed: int = 0) -> FeatureTable:
@@ -161,6 +172,7 @@ def test_the_exported_network_says_what_torch_says(
         np.testing.assert_allclose(logits, model.score(rows), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", sorted(set(SETTINGS) - ADDITIVE))
 def test_it_learns_crosses_histories_and_probabilities(kind: str) -> None:
     table = impressions(8000, seed=3)
     model = fitted(kind, impressions(20_000))
@@ -173,6 +185,23 @@ def test_it_learns_crosses_histories_and_probabilities(kind: str) -> None:
     assert probability[~likes & known].mean() == pytest.approx(0.182, abs=0.06)
 
 
+def test_it_learns_what_single_fields_say(kind: str) -> None:
+    """Clicks follow item and device, each on its own."""
+
+    def table(n: int, seed: int) -> tuple[FeatureTable, np.ndarray]:
+        rows = impressions(n, seed)
+        item, device = rows.categories.T
+        logits = np.where(item % 2, 1.0, -1.0) * (item > 0) + np.array([0.0, -1.0, 1.0])[device]
+        clicks = np.random.default_rng(seed).random(n) < 1 / (1 + np.exp(-logits))
+        return replace(rows, clicks=clicks.astype(np.int8)), logits
+
+    model = fitted(kind, table(6000, 0)[0])
+    seen, truth = table(500, 1)
+    off = model.score(seen) - truth
+    assert np.sqrt(np.mean(off**2)) < 0.45  # of logits whose spread is 1.3
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
 def test_the_judge_decides_which_state_is_kept(kind: str) -> None:
     model = build({"kind": kind} | SETTINGS[kind])
     values = iter([0.5, 0.9, *[0.1] * 20])
