@@ -1,21 +1,21 @@
-"""Clicks that were counted: the floor of every table, without a network.
+"""Clicks that were counted: the floor of every table, whose weights no step has learned.
 
 Letters: B rows, F category fields.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from etalage.data.features import FeatureTable
-from etalage.errors import DataError, NotFittedError
-from etalage.models.arrays import load_arrays, save_arrays
-from etalage.models.ranker import Ranker
+from etalage.models.ranking.linear import LRNetwork
+from etalage.models.ranking.network import Columns
+from etalage.models.ranking.network_ranker import NetworkRanker
 from etalage.recipe.config import ModelConfig
 from etalage.train.context import FitReport, TrainContext
 
@@ -28,64 +28,39 @@ class CountsConfig(ModelConfig):
     """Impressions at the overall rate that every code is taken to have had besides its own."""
 
 
-class Counts(Ranker):
+class Counts(NetworkRanker):
     """logit = logit(p) + Σ_f [logit(p_f) - logit(p)]: naive Bayes over the category fields.
 
     p is the share of clicks, and p_f = (clicks + s p) / (impressions + s) that of the row's code in
-    field f, smoothed. A code that was never seen, or that stands for no value, says nothing.
-    Numbers, bags and the history are not read.
+    field f, smoothed by s. A code that was never seen, or that stands for no value, says nothing.
+    Numbers, bags and the history are not read. The weights are those of logistic regression,
+    counted in one sweep.
     """
 
     config_type = CountsConfig
-    config: CountsConfig
-    sizes: NDArray[np.int64] | None = None  # (F,) codes of each field
+    network_type = LRNetwork
+    config: CountsConfig  # type: ignore[assignment]  # there is no loop to set
 
     def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:
+        self.columns = Columns.of(table)
+        self.network = self._initial(context.seed)
         clicks = table.labels.astype(np.float64)
-        self.sizes = np.array([*table.sizes.values()], dtype=np.int64)
         rate, s = clicks.mean(), self.config.smoothing
-        self.base = float(_logit(rate))
-        evidence = []
-        for codes, size in zip(table.categories.T, self.sizes, strict=True):
-            shown = np.bincount(codes, minlength=size)
-            clicked = np.bincount(codes, clicks, minlength=size)
-            said = _logit((clicked + s * rate) / (shown + s)) - self.base
-            said[0] = 0
-            evidence.append(said)
-        self.evidence = np.concatenate([*evidence, []]).astype(np.float32)  # (sum of sizes,)
-        return FitReport(n_parameters=len(self.evidence) + 1)
-
-    def score(self, table: FeatureTable) -> NDArray[np.float32]:
-        sizes = self._fitted()
-        if [*table.sizes.values()] != sizes.tolist():
-            raise DataError(
-                f"the table has the code counts {[*table.sizes.values()]}; this ranker was fitted "
-                f"on {sizes.tolist()}"
-            )
-        logits = np.full(len(table), self.base, dtype=np.float64)
-        starts = np.cumsum(sizes) - sizes
-        for codes, start in zip(table.categories.T, starts, strict=True):
-            logits += self.evidence[codes + start]
-        return logits.astype(np.float32)
-
-    def save(self, folder: Path) -> None:
-        save_arrays(
-            folder, self, sizes=self._fitted(), evidence=self.evidence, base=np.array(self.base)
-        )
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        model, arrays = load_arrays(folder, cls)
-        model.sizes, model.evidence = arrays["sizes"], arrays["evidence"]
-        model.base = float(arrays["base"])
-        return model
-
-    def _fitted(self) -> NDArray[np.int64]:
-        if self.sizes is None:
-            raise NotFittedError("Counts is not fitted; call fit(table) first")
-        return self.sizes
+        with torch.no_grad():
+            for weights in self.network.parameters():
+                weights.zero_()
+            self.network.out.bias.fill_(_logit(rate).item())
+            starts = self.network.starts.tolist()
+            for codes, start, size in zip(
+                table.categories.T, starts, table.sizes.values(), strict=True
+            ):
+                shown = np.bincount(codes, minlength=size)
+                clicked = np.bincount(codes, clicks, minlength=size)
+                evidence = _logit((clicked + s * rate) / (shown + s)) - _logit(rate)
+                rows = slice(start + 1, start + size)
+                self.network.tables[0][rows, 0] = torch.from_numpy(evidence[1:]).float()
+        return FitReport(n_parameters=sum(p.numel() for p in self.network.parameters()))
 
 
 def _logit(rate: ArrayLike) -> NDArray[np.float64]:
-    rate = np.asarray(rate)
-    return np.log(rate) - np.log1p(-rate)
+    return np.log(rate) - np.log1p(np.negative(rate))

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from etalage.layers.fm import Additive
 from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
+from etalage.recipe.config import ModelConfig
 
 
 class LRConfig(RankerConfig):
@@ -23,14 +25,22 @@ class LRConfig(RankerConfig):
 
 
 class LRNetwork(RankingNetwork):
-    """Weights that add up."""
+    """Weights that add up.
 
-    def __init__(self, columns: Columns, config: LRConfig) -> None:
-        super().__init__(columns, config.width, number_fields=True)
+    A history is not read: its items have the weights of the first field, and would say that who
+    took what many take clicks more.
+    """
+
+    def __init__(self, columns: Columns, config: ModelConfig) -> None:
+        super().__init__(columns, 1, number_fields=True)
+        before = len(columns.sizes) + len(columns.bags)
+        self.parts = (before, min(columns.history_length, 1), columns.n_numbers)
         self.out = Additive()
 
     def read(self, x: Looked) -> Tensor:
-        return self.out(x.flat)
+        codes, _, numbers = x.flat.split(self.parts, 1)
+        logits: Tensor = self.out(torch.cat([codes, numbers], 1))
+        return logits
 
 
 class LR(NetworkRanker):
