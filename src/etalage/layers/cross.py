@@ -49,7 +49,7 @@ class CrossStack(nn.Module):
 
 
 class GatedCross(nn.Module):
-    """x_{l+1} = x_0 ⊙ (W_l x_l + b_l) ⊙ sigmoid(V_l x_l) + x_l (GDCN, equation 2).
+    """x_{l+1} = x_0 ⊙ (W_l x_l + b_l) ⊙ sigmoid(V_l x_l) + x_l (GDCN).
 
     The gate says of every new product how much of it is let in.
     """

@@ -1,4 +1,6 @@
-"""Two deep networks, each with its own view of the features: FinalMLP (AAAI 2023, 2304.00902).
+"""Two deep networks, each with its own view of the features: FinalMLP.
+
+Mao et al., 2023, arXiv 2304.00902.
 
 Letters: B rows, C columns in all: vectors of the fields and numbers, K heads, P, Q widths of the
 two networks.
@@ -49,7 +51,7 @@ class FinalMLPConfig(RankerConfig):
 
 
 class FeatureGate(nn.Module):
-    """x ⊙ 2 sigmoid(mlp(v)), v the vector of one field: softly selects features (section 3.3).
+    """x ⊙ 2 sigmoid(mlp(v)), v the vector of one field: "feature selection".
 
     Without a field the paper puts a learned vector in place of v. Its gate is the same for all
     rows, so here the gate is what is learned.
@@ -103,7 +105,7 @@ class FinalMLPNetwork(RankingNetwork):
 
 
 class FinalMLP(NetworkRanker):
-    """logit = b + w_1 · o_1 + w_2 · o_2 + Σ_k o_1kᵀ W_k o_2k (section 3.4)."""
+    """logit = b + w_1 · o_1 + w_2 · o_2 + Σ_k o_1kᵀ W_k o_2k, "multi-head bilinear fusion"."""
 
     config_type = FinalMLPConfig
     network_type = FinalMLPNetwork

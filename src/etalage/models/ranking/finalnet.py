@@ -1,8 +1,8 @@
-"""Deep layers that multiply: FinalNet (Zhu et al., SIGIR 2023, "FINAL: Factorized Interaction
-Layer for CTR Prediction").
+"""Deep layers that multiply: FinalNet.
 
-Each layer multiplies one half of what a linear map gives by the other, so L layers hold products of
-2^L columns for the price of a plain network.
+Zhu et al., 2023, "FINAL: Factorized Interaction Layer for CTR Prediction" (SIGIR). Each layer
+multiplies one half of what a linear map gives by the other, so L layers hold products of 2^L
+columns for the price of a plain network.
 
 Letters: B rows, N fields, D width of a field, C columns.
 """

@@ -35,7 +35,7 @@ class MaskNetConfig(DeepConfig):
 
 
 class MaskBlock(nn.Module):
-    """drop(ReLU(LN(W (x ⊙ mask)))) with mask = W_2 ReLU(W_1 v + b_1) + b_2 (sections 3.2, 3.3).
+    """drop(ReLU(LN(W (x ⊙ mask)))) with mask = W_2 ReLU(W_1 v + b_1) + b_2.
 
     x is what the block is laid over; v is always the vectors of the fields.
     """
@@ -95,7 +95,7 @@ class MaskNetNetwork(RankingNetwork):
 
 
 class MaskNet(NetworkRanker):
-    """logit = w · mlp(blocks) + b, the blocks in parallel or in series (section 3.4)."""
+    """logit = w · mlp(blocks) + b, the blocks in parallel or in series."""
 
     config_type = MaskNetConfig
     network_type = MaskNetNetwork
