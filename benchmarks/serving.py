@@ -63,7 +63,7 @@ def export(folder: Path) -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     features = ranking_features(shop, vectors, recipe.ranking)
     log = click_log(shop, features, recipe.ranking, seed=0)
-    ranker = build({"kind": "dcn", "training": training | {"monitor": None}})
+    ranker = build({"kind": "dcn_v2", "training": training | {"monitor": None}})
     ranker.fit(log.train.table(features))
     calibrator = Platt().fit(ranker.score(log.test.table(features)), log.test.clicks)
     served = Served(sasrec, None, ranker, features, calibrator, order="ranker")

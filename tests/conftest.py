@@ -43,7 +43,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     features = ranking_features(shop, spelling.vectors, recipe.ranking)
     log = click_log(shop, features, recipe.ranking, seed=0)
     training = {"epochs": 2, "batch_size": 256, "monitor": "auc"}
-    ranker = build({"kind": "dcn", "width": 8, "hidden": (16,), "training": training})
+    ranker = build({"kind": "dcn_v2", "width": 8, "hidden": (16,), "training": training})
     ranker.fit(log.train.table(features))
     calibrator = Platt().fit(
         ranker.score(log.calibrate.table(features)), log.calibrate.clicks.astype(np.int64)

@@ -32,7 +32,7 @@ MISSED_BY = {
     "torch": "sasrec",
     "safetensors": "tiger",
     "scipy": "item_knn",
-    "onnx": "dcn",
+    "onnx": "dcn_v2",
     "onnxscript": "sasrec",
 }
 

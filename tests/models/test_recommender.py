@@ -15,7 +15,7 @@ from etalage.data.interactions import Interactions
 from etalage.errors import BundleError, DataError
 from etalage.ids import Vocabulary
 from etalage.models.baseline.popularity import Popularity
-from etalage.models.ranking.dcn import DCN
+from etalage.models.ranking.dcn import DCNV2
 from etalage.models.recommender import best
 from etalage.models.registry import build
 from etalage.train.context import FitReport, TrainContext
@@ -33,7 +33,7 @@ class Sleeper(Popularity):
         return replace(super()._fit(data, context), seconds=999.0)
 
 
-class SleepingRanker(DCN):
+class SleepingRanker(DCNV2):
     """Does nothing but sleep."""
 
     def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:
@@ -110,7 +110,7 @@ def test_a_changed_log_is_not_answered_from_an_old_checkpoint(tmp_path: Path) ->
         build(settings).fit(shop(seed=1), context)
     with pytest.raises(BundleError, match=r"other settings \(dropout: 0.5, now 0.1\)"):
         build(settings | {"dropout": 0.1}).fit(shop(), context)
-    ranking = {"kind": "dcn", "width": 4, "training": {"epochs": 1, "monitor": None}}
+    ranking = {"kind": "dcn_v2", "width": 4, "training": {"epochs": 1, "monitor": None}}
     context = TrainContext(folder=tmp_path / "ranker")
     build(ranking).fit(impressions(100), context)
     with pytest.raises(BundleError, match="made with other data"):

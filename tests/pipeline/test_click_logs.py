@@ -20,7 +20,7 @@ QUICK = {
     "tokens": SMALL["tokens"],
     "ranking": {
         "n_candidates": 50,
-        "ranker": {"kind": "dcn", "training": {"epochs": 1, "monitor": "auc"}},
+        "ranker": {"kind": "dcn_v2", "training": {"epochs": 1, "monitor": "auc"}},
     },
 }
 

@@ -27,7 +27,7 @@ QUICK = SMALL | {
     "retriever": "sasrec",
     "ranking": {
         "n_candidates": 50,
-        "ranker": {"kind": "dcn", "training": {"epochs": 1, "monitor": "auc"}},
+        "ranker": {"kind": "dcn_v2", "training": {"epochs": 1, "monitor": "auc"}},
     },
 }
 
@@ -48,7 +48,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunRecord, Path, lis
 def test_every_model_stands_in_the_table(done) -> None:
     record, _, said = done
     names = [row.name for row in record.models]
-    assert names == ["popularity", "item_knn_markov", "sasrec", "tiger", "sasrec + dcn",
+    assert names == ["popularity", "item_knn_markov", "sasrec", "tiger", "sasrec + dcn_v2",
                      "best possible"]  # fmt: skip
     assert [row.role for row in record.models] == ["baseline"] * 2 + ["model"] * 3 + ["bound"]
     assert len(said) == len(record.stages) == 10
@@ -161,9 +161,9 @@ def test_a_mistake_is_found_before_any_work(tmp_path: Path) -> None:
         ({"retriever": "sasrek"}, "did you mean 'sasrec'"),
         ({"models": {"sasrec": {"widht": 3}}}, "sasrec.widht: unknown key; did you mean 'width'"),
         ({"models": {"sasrek": None}}, "no model is called 'sasrek'"),
-        ({"ranking": {"ranker": {"kind": "dnc"}}}, "did you mean 'dcn'"),
+        ({"ranking": {"ranker": {"kind": "dnc_v2"}}}, "did you mean 'dcn_v2'"),
         ({"ranking": {"ranker": {"kind": "sasrec"}}}, "'sasrec' is a recommender; a ranker is"),
-        ({"models": {"dcn": {}}}, "'dcn' is a ranker; a recommender is asked for"),
+        ({"models": {"dcn_v2": {}}}, "'dcn_v2' is a ranker; a recommender is asked for"),
         ({"models": {"sasrec": {"width": 65}}}, "sasrec: width=65 is not divisible by n_heads=2"),
         ({"models": {"tiger": {"n_heads": 3}}}, "tiger: width=64 is not divisible by n_heads=3"),
         (
@@ -171,7 +171,7 @@ def test_a_mistake_is_found_before_any_work(tmp_path: Path) -> None:
             "models.sasrec.training.monitor: 'ndgc@10' is not measured; did you mean 'ndcg@10'",
         ),
         (
-            {"ranking": {"ranker": {"kind": "dcn", "training": {"monitor": "ndcg@10"}}}},
+            {"ranking": {"ranker": {"kind": "dcn_v2", "training": {"monitor": "ndcg@10"}}}},
             "ranking.ranker.training.monitor: 'ndcg@10' is not measured",
         ),
     ):

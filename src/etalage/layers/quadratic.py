@@ -17,6 +17,7 @@ from torch.nn.functional import relu
 
 from etalage.layers import fused
 from etalage.layers.dropout import Dropout
+from etalage.layers.norm import BatchNorm, merge
 
 Maps = Sequence[Callable[[Tensor], Tensor]]
 Format = tuple[tuple[tuple[float, float], ...], Callable[[Tensor, Maps], Tensor]]
@@ -188,7 +189,7 @@ class KhatriRaoLayer(nn.Module):
         width = n_fields * field_width
         self.n_rows, self.n_heads = n_rows, n_heads
         self.project = nn.Linear(width, n_rows * width)
-        self.norm = nn.BatchNorm1d(n_rows * width, momentum=momentum) if batch_norm else None
+        self.norm = BatchNorm(n_rows * width, momentum=momentum) if batch_norm else None
         self.drop = Dropout(dropout)
         places = torch.arange(width).view(n_fields, n_heads, field_width // n_heads)
         self.register_buffer("order", places.transpose(0, 1).reshape(-1), persistent=False)
@@ -216,20 +217,10 @@ class KhatriRaoLayer(nn.Module):
         return torch.addcmul(x, other, gate)
 
     def fold(self) -> None:
-        """Puts the batch norm into the map before it: W γ / σ and (b - μ) γ / σ + β.
-
-        For judging only; the statistics are those that training left.
-        """
-        if self.norm is None:
-            return
-        norm = self.norm
-        assert norm.running_var is not None
-        assert norm.running_mean is not None
-        with torch.no_grad():
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()  # (R d,)
-            self.project.weight *= scale[:, None]
-            self.project.bias.sub_(norm.running_mean).mul_(scale).add_(norm.bias)
-        self.norm = None
+        """The batch norm into the map before it, for judging only."""
+        if self.norm is not None:
+            merge(self.project, self.norm)
+            self.norm = None
 
     def forward(self, x: Tensor) -> Tensor:
         """x float (B, d) -> float (B, d)."""

@@ -19,7 +19,21 @@ MODELS: dict[str, str] = {
     "tiger": "etalage.models.generative.tiger:TIGER",
 }
 RANKERS: dict[str, str] = {
+    "counts": "etalage.models.ranking.counts:Counts",
+    "lr": "etalage.models.ranking.linear:LR",
+    "fm": "etalage.models.ranking.fm:FM",
+    "dnn": "etalage.models.ranking.deep:DNN",
+    "wide_deep": "etalage.models.ranking.deep:WideDeep",
+    "deepfm": "etalage.models.ranking.deep:DeepFM",
+    "xdeepfm": "etalage.models.ranking.xdeepfm:XDeepFM",
+    "autoint": "etalage.models.ranking.autoint:AutoInt",
     "dcn": "etalage.models.ranking.dcn:DCN",
+    "dcn_v2": "etalage.models.ranking.dcn:DCNV2",
+    "gdcn": "etalage.models.ranking.gdcn:GDCN",
+    "masknet": "etalage.models.ranking.masknet:MaskNet",
+    "finalmlp": "etalage.models.ranking.finalmlp:FinalMLP",
+    "finalnet": "etalage.models.ranking.finalnet:FinalNet",
+    "din": "etalage.models.ranking.din:DIN",
     "qnn": "etalage.models.ranking.qnn:QNN",
 }
 Role = Literal["recommender", "ranker"]

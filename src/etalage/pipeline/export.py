@@ -49,7 +49,7 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
     if served.ranker is not None and not isinstance(served.ranker, Exportable):
         raise RecipeError(
             f"ranker {served.ranker.config.kind!r} cannot be served: it has no export; choose one "
-            "that has, such as dcn"
+            "that has, such as dcn_v2"
         )
     facts = {
         "name": data.name,

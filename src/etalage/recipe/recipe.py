@@ -63,7 +63,7 @@ class TokenRecipe(Config):
 class RankingRecipe(Config):
     """How clicks are predicted among what was retrieved."""
 
-    ranker: dict[str, Any] = Field(default_factory=lambda: {"kind": "dcn"})
+    ranker: dict[str, Any] = Field(default_factory=lambda: {"kind": "dcn_v2"})
     """Settings of the ranker."""
     n_candidates: int = Field(100, ge=1)
     """Retrieved items that the ranker scores in a request."""

@@ -1,62 +1,76 @@
-"""Explicit feature crosses beside a deep network: DCN-V2 (Wang et al., 2021, arXiv 2008.13535).
+"""Explicit feature crosses beside a deep network: DCN and DCN-V2.
 
-The two stand in parallel and a last layer reads both.
+DCN: Wang et al., 2017, arXiv 1708.05123. DCN-V2: Wang et al., 2021, arXiv 2008.13535. The two parts
+stand in parallel and a last layer reads both.
 
 Letters: B rows, C columns in all: vectors of the fields and numbers.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from etalage.layers.cross import CrossStack
-from etalage.layers.dropout import Dropout
-from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.layers.cross import CrossStack, VectorCross
+from etalage.layers.mlp import MLP
+from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 
-class DCNConfig(RankerConfig):
-    """Settings of DCN-V2."""
+class CrossConfig(DeepConfig):
+    """Settings of every ranker with cross layers."""
+
+    n_crosses: int = Field(3, ge=1)
+    """Cross layers; n of them give products of n + 1 columns."""
+
+
+class DCNConfig(CrossConfig):
+    """Settings of DCN."""
 
     kind: Literal["dcn"] = "dcn"
-    n_crosses: int = Field(3, ge=1)
-    """Cross layers."""
-    hidden: tuple[int, ...] = (128, 64)
-    """Widths of the deep layers."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of deep activations dropped in training."""
+
+
+class DCNV2Config(CrossConfig):
+    """Settings of DCN-V2."""
+
+    kind: Literal["dcn_v2"] = "dcn_v2"
 
 
 class DCNNetwork(RankingNetwork):
     """Crosses and a deep network over the same columns."""
 
-    def __init__(self, columns: Columns, config: DCNConfig) -> None:
+    cross_type: type[nn.Module] = VectorCross
+
+    def __init__(self, columns: Columns, config: CrossConfig) -> None:
         super().__init__(columns, config.width)
-        n_columns = columns.n_fields * config.width + columns.n_numbers
-        self.cross = CrossStack(n_columns, config.n_crosses)
-        widths = (n_columns, *config.hidden)
-        self.deep = nn.Sequential(
-            *(
-                layer
-                for before, after in pairwise(widths)
-                for layer in (nn.Linear(before, after), nn.ReLU(), Dropout(config.dropout))
-            )
-        )
-        self.out = nn.Linear(n_columns + widths[-1], 1)
+        self.cross = self.cross_type(self.n_columns, config.n_crosses)
+        self.deep = MLP(self.n_columns, config.hidden, config.dropout, batch_norm=config.batch_norm)
+        self.out = nn.Linear(self.n_columns + self.deep.n_out, 1)
 
     def read(self, x: Looked) -> Tensor:
-        columns = torch.cat([x.flat, x.numbers], 1)  # (B, C)
-        both = torch.cat([self.cross(columns), self.deep(columns)], 1)
-        return self.out(both).squeeze(1)
+        both = torch.cat([self.cross(x.columns), self.deep(x.columns)], 1)
+        logits: Tensor = self.out(both).squeeze(1)
+        return logits
+
+
+class DCNV2Network(DCNNetwork):
+    """The same with a whole matrix a cross layer."""
+
+    cross_type = CrossStack
 
 
 class DCN(NetworkRanker):
-    """logit = w · [cross(x), deep(x)] + b."""
+    """logit = w · [cross(x), mlp(x)] + b (equation 5), crosses of one vector each."""
 
     config_type = DCNConfig
     network_type = DCNNetwork
+
+
+class DCNV2(NetworkRanker):
+    """logit = w · [cross(x), mlp(x)] + b, crosses of one matrix each."""
+
+    config_type = DCNV2Config
+    network_type = DCNV2Network

@@ -5,15 +5,16 @@ field: the mean of the vectors of its items, which share their table with the fi
 a bag of several values, with a table of its own.
 
 Letters: B rows, F category fields, N fields in all, M numbers, L history length, W places of bags,
-D width of a field.
+D width of a field, C columns in all.
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from etalage.data.features import FeatureTable
+from etalage.layers.fm import Additive
+from etalage.layers.norm import Foldable
 from etalage.recipe.config import ModelConfig
 from etalage.train.config import TrainingConfig
 
@@ -43,6 +46,17 @@ class RankerConfig(ModelConfig):
         epochs=10, batch_size=2048, learning_rate=2e-3, monitor="auc", patience=2
     )
     """The loop."""
+
+
+class DeepConfig(RankerConfig):
+    """Settings of every ranker with a deep part."""
+
+    hidden: tuple[int, ...] = (128, 64)
+    """Widths of the deep layers."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of deep activations dropped in training."""
+    batch_norm: bool = False
+    """Whether deep layers are normalised by batch; published click models do."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,8 @@ class Looked(NamedTuple):
     fields: Tensor
     """Vectors, (B, N, D): categories, bags, the mean of the history, then, for a network with
     `number_fields`, each number times a vector of its own."""
-    numbers: Tensor  # (B, M)
+    numbers: Tensor
+    """Numbers that are no fields, (B, M); (B, 0) with `number_fields`."""
     terms: Tensor
     """First-order weights of the same fields, (B, N); (B, 0) without `first_order`."""
     past: Tensor
@@ -91,22 +106,35 @@ class Looked(NamedTuple):
         """The fields side by side, (B, N D)."""
         return self.fields.flatten(1)
 
+    @property
+    def columns(self) -> Tensor:
+        """All that there is, side by side: the fields and the numbers that are none, (B, C)."""
+        return torch.cat([self.flat, self.numbers], 1) if self.numbers.shape[1] else self.flat
+
 
 class RankingNetwork(nn.Module, ABC):
     """One table of vectors for all fields; code 0 of a field is unknown, and counts as zero.
 
     Subclasses implement `read`, and put what they end in into `out`, whose bias is a logit.
+
+    Args:
+        columns: what it is built for.
+        width: numbers in the vector of a code.
+        first_order: whether every code has a weight of its own besides its vector.
+        number_fields: whether numbers are fields too.
     """
 
-    first_order: ClassVar[bool] = False
-    """Whether every code has a weight of its own besides its vector."""
-    number_fields: ClassVar[bool] = False
-    """Whether numbers are fields too."""
-
     starts: Tensor  # (F,) row before each field's code 1
-    out: nn.Linear
+    out: nn.Linear | Additive
 
-    def __init__(self, columns: Columns, width: int) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        width: int,
+        *,
+        first_order: bool = False,
+        number_fields: bool = False,
+    ) -> None:
         super().__init__()
         sizes = [*columns.sizes, *(size for size, _ in columns.bags)]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
@@ -114,14 +142,15 @@ class RankingNetwork(nn.Module, ABC):
         self.register_buffer("starts", torch.from_numpy(starts[:n_sizes]), persistent=False)
         self.bag_starts = starts[n_sizes:-1].tolist()
         self.bag_lengths = [length for _, length in columns.bags]
-        self.n_fields = columns.n_fields + (columns.n_numbers if self.number_fields else 0)
-        self.width = width
-        widths = (width, 1) if self.first_order else (width,)
+        self.first_order, self.width = first_order, width
+        n_numbers = columns.n_numbers if number_fields else 0
+        self.n_fields = columns.n_fields + n_numbers
+        self.n_columns = self.n_fields * width + columns.n_numbers - n_numbers
+        widths = (width, 1) if first_order else (width,)
         self.tables = nn.ParameterList(_drawn(int(starts[-1]), n) for n in widths)
         with torch.no_grad():
             for table in self.tables:
                 table[0] = 0  # and it stays so: what has no value gives none a gradient
-        n_numbers = columns.n_numbers if self.number_fields else 0
         self.number_tables = nn.ParameterList(_drawn(n_numbers, n) for n in widths if n_numbers)
 
     def look_up(
@@ -157,8 +186,10 @@ class RankingNetwork(nn.Module, ABC):
                 fields.append(numbers[:, :, None] * self.number_tables[n])
             read.append(fields[0] if len(fields) == 1 else torch.cat(fields, 1))
         is_past = past.new_zeros(b, 0, dtype=torch.bool) if past_ids is None else past_ids > 0
-        terms = read[1].squeeze(2) if self.first_order else numbers.new_zeros(b, 0)
-        return Looked(read[0], numbers, terms, past, is_past)
+        none = numbers.new_zeros(b, 0)
+        terms = read[1].squeeze(2) if self.first_order else none
+        left = none if len(self.number_tables) else numbers
+        return Looked(read[0], left, terms, past, is_past)
 
     @abstractmethod
     def read(self, x: Looked) -> Tensor:
@@ -169,8 +200,12 @@ class RankingNetwork(nn.Module, ABC):
         return self.read(x), self.read(x)
 
     def served(self) -> RankingNetwork:
-        """The network that is exported, with the same answers; simpler where that is possible."""
-        return self
+        """A copy to be exported, with the same answers: batch norms are in the maps before them."""
+        served = copy.deepcopy(self)
+        for module in served.modules():
+            if isinstance(module, Foldable):
+                module.fold()
+        return served
 
     def forward(
         self,

@@ -18,7 +18,7 @@ from etalage.errors import DataError, NotFittedError
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import export_network
 from etalage.models.ranker import Ranker
-from etalage.models.ranking.network import Columns, RankerConfig, RankingNetwork
+from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
 from etalage.models.ranking.rows import Batch, Rows
 from etalage.models.weights import put_weights, weights_of
 from etalage.seeds import torch_seed
@@ -69,11 +69,15 @@ class NetworkRanker(Ranker):
                 one, two = self.network.read_twice(x)
                 misses = self_ensemble(one.float(), two.float(), clicks)
             else:
-                logits = self.network.read(x).float()
-                misses = nn.functional.binary_cross_entropy_with_logits(logits, clicks)
+                misses = self._log_loss(x, clicks)
         if self.config.vector_decay:
             misses = misses + self.config.vector_decay * x.flat.float().square().sum(1).mean()
         return misses
+
+    def _log_loss(self, x: Looked, clicks: Tensor) -> Tensor:
+        """What one pass costs; more than log-loss where a paper asks for it."""
+        logits = self.network.read(x).float()
+        return nn.functional.binary_cross_entropy_with_logits(logits, clicks)
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         self._check_columns(table)
@@ -125,6 +129,11 @@ class NetworkRanker(Ranker):
             torch.manual_seed(torch_seed(seed, self.config.kind))
             build: Any = self.network_type
             network: RankingNetwork = build(self._fitted(), self.config)
+            for module in network.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.xavier_normal_(module.weight)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
             return network.eval()
 
     def _fitted(self) -> Columns:

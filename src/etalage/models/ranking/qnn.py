@@ -5,21 +5,24 @@ multiplies what the last one made, so L layers give products of 2^L columns. Tra
 self-ensemble loss; the first layer up to its dropout is the same in both passes, and is computed
 once.
 
-Any of the thirty formats that the paper compares can stand in place of the layer (`neuron`).
+Any of the thirty formats that the paper compares can stand in place of the layer (`neuron`), and
+the stack can take the place of the deep network in another model (`union`).
 
 Letters: B rows, F fields, M numbers, D width of a field, d = F D, R rows of the gate.
 """
 
 from __future__ import annotations
 
-import copy
 from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from etalage.layers.cin import CIN
+from etalage.layers.cross import ActivatedCross
 from etalage.layers.dropout import Dropout
+from etalage.layers.fm import agreement
 from etalage.layers.quadratic import FORMATS, KhatriRaoLayer, QuadraticNeuron
 from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
@@ -45,6 +48,12 @@ class QNNConfig(RankerConfig):
     """Whether gates are normalised by batch; good on small logs, needless on very large ones."""
     post_activation: bool = False
     """ReLU after a neuron of T1 to T30; the paper finds that it harms."""
+    union: Literal["none", "dcn_v2", "deepfm", "xdeepfm"] = "none"
+    """The model whose deep network the stack replaces."""
+    n_crosses: int = Field(2, ge=1)
+    """Cross layers of the union with dcn_v2."""
+    cin: tuple[int, ...] = Field((32,), min_length=1)
+    """Vectors in each layer of products of the union with xdeepfm."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Share dropped in gates and after layers; the self-ensemble loss needs some."""
     objective: Literal["log_loss", "self_ensemble"] = "self_ensemble"
@@ -63,12 +72,18 @@ class QNNConfig(RankerConfig):
 
 
 class QNNNetwork(RankingNetwork):
-    """Layers over the fields; numbers, where there are any, make one more field."""
+    """Layers over the fields; numbers, where there are any, make one more field.
+
+    Of the models it is united with, DCN-V2 stands beside the stack and shares its last layer, with
+    crosses activated before the product; the wide part of DeepFM counts half, as in the published
+    code; that of xDeepFM counts whole.
+    """
 
     def __init__(self, columns: Columns, config: QNNConfig) -> None:
-        super().__init__(columns, config.width)
+        super().__init__(columns, config.width, first_order=config.union in {"deepfm", "xdeepfm"})
         n_fields = columns.n_fields + (columns.n_numbers > 0)
         d = n_fields * config.width
+        self.union = config.union
         self.numbers = nn.Linear(columns.n_numbers, config.width) if columns.n_numbers else None
         shares = config.objective == "self_ensemble"
 
@@ -87,36 +102,48 @@ class QNNNetwork(RankingNetwork):
             )
 
         self.layers = nn.ModuleList(layer(n) for n in range(config.n_layers))
-        self.out = nn.Linear(d, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_normal_(module.weight)
-                nn.init.zeros_(module.bias)
+        self.out = nn.Linear(2 * d if config.union == "dcn_v2" else d, 1)
+        if config.union == "dcn_v2":
+            self.cross = ActivatedCross(
+                d, config.n_crosses, config.dropout, batch_norm=config.batch_norm
+            )
+        elif config.union == "xdeepfm":
+            cin = CIN(n_fields, config.cin)
+            self.products = nn.Sequential(cin, nn.Linear(cin.n_out, 1, bias=False))
 
     def read(self, x: Looked) -> Tensor:
-        state = self._columns(x)
+        start = self._columns(x)
+        state = start
         for layer in self.layers:
             state = layer(state)
-        return self.out(state).squeeze(1)
+        return self._logits(start, state) + self._wide(x, start)
 
     def read_twice(self, x: Looked) -> tuple[Tensor, Tensor]:
         first, *others = self.layers
         if not isinstance(first, KhatriRaoLayer):
             return super().read_twice(x)
-        logits = []
-        for state in first.passes(self._columns(x), 2):
+        start = self._columns(x)
+        wide, logits = self._wide(x, start), []
+        for state in first.passes(start, 2):
             for layer in others:
                 state = layer(state)
-            logits.append(self.out(state).squeeze(1))
+            logits.append(self._logits(start, state) + wide)
         return logits[0], logits[1]
 
-    def served(self) -> RankingNetwork:
-        """Batch norms folded into the maps before them."""
-        served = copy.deepcopy(self)
-        for layer in served.layers:
-            if isinstance(layer, KhatriRaoLayer):
-                layer.fold()
-        return served
+    def _logits(self, start: Tensor, state: Tensor) -> Tensor:
+        if self.union == "dcn_v2":
+            state = torch.cat([state, self.cross(start)], 1)  # (B, 2 d)
+        logits: Tensor = self.out(state).squeeze(1)
+        return logits
+
+    def _wide(self, x: Looked, start: Tensor) -> Tensor:
+        """What a union adds to the logit without chance: (B,), or (1,) zero."""
+        fields = start.unflatten(1, (-1, self.width))
+        if self.union == "deepfm":
+            return (x.terms.sum(1) + agreement(fields)) / 2
+        if self.union == "xdeepfm":
+            return x.terms.sum(1) + self.products(fields).squeeze(1)
+        return start.new_zeros(1)
 
     def _columns(self, x: Looked) -> Tensor:
         if self.numbers is None:

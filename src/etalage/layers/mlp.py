@@ -1,0 +1,72 @@
+"""What comes after the vectors? Layers of a linear map, a batch norm, an activation and dropout.
+
+Letters: B rows, C columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from etalage.layers import fused
+from etalage.layers.dropout import Dropout
+from etalage.layers.norm import BatchNorm, merge
+
+
+class Layer(nn.Module):
+    """drop(activation(BN(W x + b))), (B, C) -> (B, n_out)."""
+
+    def __init__(
+        self,
+        n_columns: int,
+        n_out: int,
+        dropout: float,
+        *,
+        batch_norm: bool,
+        activation: type[nn.Module],
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_columns, n_out)
+        self.norm = BatchNorm(n_out) if batch_norm else None
+        self.activation, self.drop = activation(), Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.linear(x)
+        if self.training and isinstance(self.activation, nn.ReLU) and fused.suits(h):
+            return fused.activated(h, self.norm, self.drop.threshold)
+        dropped: Tensor = self.drop(self.activation(h if self.norm is None else self.norm(h)))
+        return dropped
+
+    def fold(self) -> None:
+        """The batch norm into the map before it, for judging only."""
+        if self.norm is not None:
+            merge(self.linear, self.norm)
+            self.norm = None
+
+
+class MLP(nn.Sequential):
+    """Layers one after the other, (B, C) -> (B, n_out); without any, x itself.
+
+    >>> MLP(3, (5, 2), 0.1, batch_norm=True).n_out
+    2
+    """
+
+    def __init__(
+        self,
+        n_columns: int,
+        hidden: Sequence[int],
+        dropout: float = 0.0,
+        *,
+        batch_norm: bool = False,
+        activation: type[nn.Module] = nn.ReLU,
+    ) -> None:
+        widths = (n_columns, *hidden)
+        super().__init__(
+            *(
+                Layer(*pair, dropout, batch_norm=batch_norm, activation=activation)
+                for pair in pairwise(widths)
+            )
+        )
+        self.n_out = widths[-1]

@@ -1,0 +1,44 @@
+"""Products of whole vectors, picked layer by layer: xDeepFM (Lian et al., 2018, arXiv 1803.05170).
+
+Letters: B rows, N fields, D width of a field.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from etalage.layers.cin import CIN
+from etalage.models.ranking.deep import WideDeepNetwork
+from etalage.models.ranking.network import Columns, DeepConfig, Looked
+from etalage.models.ranking.network_ranker import NetworkRanker
+
+
+class XDeepFMConfig(DeepConfig):
+    """Settings of xDeepFM."""
+
+    kind: Literal["xdeepfm"] = "xdeepfm"
+    cin: tuple[int, ...] = Field((64,), min_length=1)
+    """Vectors in each layer of products; n layers give products of n + 1 fields."""
+
+
+class XDeepFMNetwork(WideDeepNetwork):
+    """Weights that add up, a compressed interaction network and a deep one."""
+
+    def __init__(self, columns: Columns, config: XDeepFMConfig) -> None:
+        super().__init__(columns, config)
+        self.cin = CIN(self.n_fields, config.cin)
+        self.cin_out = nn.Linear(self.cin.n_out, 1, bias=False)
+
+    def read(self, x: Looked) -> Tensor:
+        products: Tensor = self.cin_out(self.cin(x.fields)).squeeze(1)
+        return super().read(x) + products
+
+
+class XDeepFM(NetworkRanker):
+    """logit = Σ_i w_i + u · cin(v) + w · mlp(x) + b (equation 9)."""
+
+    config_type = XDeepFMConfig
+    network_type = XDeepFMNetwork
