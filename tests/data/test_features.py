@@ -22,36 +22,6 @@ CLICKS = pl.DataFrame(
 )
 
 
-def test_values_get_codes_and_numbers_are_standardised() -> None:
-    vocabulary = ClickVocabulary.learn(CLICKS)
-    table = vocabulary.table(CLICKS)
-    assert dict(table.sizes) == {"shop": 3, "shelf": 4}
-    assert table.categories.tolist() == [[1, 1], [2, 1], [1, 2], [0, 3]]
-    assert table.number_names == ("price",)
-    assert table.numbers[:, 0].tolist() == [-1.0, 1.0, 0.0, 0.0]
-    assert table.labels.tolist() == [0, 1, 0, 1]
-
-
-def test_what_training_never_saw_is_unknown() -> None:
-    vocabulary = ClickVocabulary.learn(CLICKS)
-    later = pl.DataFrame({"shop": ["c", "b"], "shelf": [8, 9], "price": [2.0, None]})
-    table = vocabulary.table(later)
-    assert table.categories.tolist() == [[0, 0], [2, 2]]
-    assert table.clicks is None
-    with pytest.raises(DataError, match=r"fields \['price'\] are not in the table"):
-        vocabulary.table(later.drop("price"))
-
-
-def test_rare_values_are_unknown() -> None:
-    table = ClickVocabulary.learn(CLICKS, rare=2).table(CLICKS)
-    assert table.categories.tolist() == [[1, 1], [0, 1], [1, 0], [0, 0]]
-
-
-def test_a_table_without_fields_is_refused() -> None:
-    with pytest.raises(DataError, match="no field"):
-        ClickVocabulary.learn(CLICKS.select("label"))
-
-
 def test_a_stored_table_is_mapped_and_equal(tmp_path: Path) -> None:
     table = ClickVocabulary.learn(CLICKS).table(CLICKS)
     table.save(tmp_path / "table")
@@ -74,9 +44,9 @@ def test_a_stored_table_is_mapped_and_equal(tmp_path: Path) -> None:
         ("schema.json", b"{"),
         ("schema.json", b"[]"),
         ("schema.json", b"\xff"),
-        ("schema.json", b'{"etalage_table": 2}'),
+        ("schema.json", b'{"etalage_table": 3}'),
         ("schema.json", b'{"etalage_table": 9}'),
-        ("schema.json", b'{"etalage_table": 2, "sizes": {"a": 1}, "number_names": []}'),
+        ("schema.json", b'{"etalage_table": 3, "sizes": {"a": 1}, "number_names": []}'),
         ("schema.json", None),
         ("views.npy", b"\x93NUMPY"),
     ],
