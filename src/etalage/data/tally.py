@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from etalage.data.fields import Bag, FieldKind, Listed, Number, Quantile
 from etalage.errors import DataError
@@ -52,7 +53,7 @@ class Counts:
 
     def add(self, sums: pl.Series) -> None:
         """Adds the counts of one part."""
-        part = sums.item().struct.unnest().drop_nulls().cast({"n": pl.Int64})
+        part = sums.item().struct.unnest().drop_nulls().cast({"n": pl.Float64})
         if (
             len(part)
             and self.parts
@@ -105,32 +106,28 @@ class Ranks(Counts):
         self.bins = kind.bins
 
     def merge(self) -> pl.DataFrame:
-        """Returns rising numbers, with the counts of rows from one to the next."""
+        """Returns numbers and counts over all parts; so many numbers at equal ranks if too many."""
         counts = super().merge()
         if len(counts) > TOLD_APART:
-            # of neighbours the largest stays, with the rows of all: its rank stays exact
-            ranks = pl.col("n").cum_sum() - 1
-            stretch = ranks * (TOLD_APART // 2) // pl.col("n").sum()
-            counts = (
-                counts.sort("value")
-                .group_by(stretch.alias("stretch"), maintain_order=True)
-                .agg(pl.col("value").last(), pl.col("n").sum())
-                .drop("stretch")
-            )
-            self.parts, self.n_merged = [counts], len(counts)
+            n = TOLD_APART // 2
+            kept = self._at((np.arange(n) + 0.5) / n)
+            counts = pl.DataFrame({"value": kept, "n": counts["n"].sum() / n})
+            self.parts, self.n_merged = [counts], n
         return counts
 
     def learnt(self) -> pl.Series:
         """The largest number of each bin but the last: the smallest with k / bins of the rows at
         or below it."""
-        counts = self.merge()
-        if not len(counts):
+        if not len(self.merge()):
             return pl.Series(dtype=pl.Float64)
-        numbers, n = (column.to_numpy() for column in counts.sort("value").get_columns())
+        ends = np.unique(self._at(np.arange(1, self.bins + 1) / self.bins))
+        return pl.Series(ends[:-1], dtype=pl.Float64)
+
+    def _at(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The smallest numbers with these shares of the rows at or below them."""
+        numbers, n = (c.to_numpy() for c in self.parts[0].sort("value").get_columns())
         reached = np.cumsum(n)
-        asked = np.arange(1, self.bins) * reached[-1] / self.bins
-        edges = np.unique(numbers[np.searchsorted(reached, asked)])
-        return pl.Series(edges[edges < numbers[-1]])
+        return numbers[np.searchsorted(reached, shares * reached[-1])]
 
 
 class Moments:

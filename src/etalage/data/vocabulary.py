@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from polars.exceptions import PolarsError
 from pydantic import TypeAdapter
 
 from etalage import __version__
 from etalage.artefact import Kind, sha256_of, whole_folder
-from etalage.data.features import FeatureTable
+from etalage.data.features import FeatureTable, table_writer
 from etalage.data.fields import (
     LARGEST,
     Bag,
@@ -52,7 +53,8 @@ class ClickVocabulary:
     """What each field learnt: known values in order of code; of a quantile field the largest
     number of each bin but the last; of a number the mean and the deviation."""
     person: str | None = None
-    """Category field that names a person; its codes become the groups of tables."""
+    """Category field that names a person; its codes become the groups of tables, where each row of
+    a person that is not known is a group of its own."""
 
     def __post_init__(self) -> None:
         if self.person is not None and not isinstance(self.fields.get(self.person), Category):
@@ -129,14 +131,18 @@ class ClickVocabulary:
                     key, values = key.cast(pl.String), values.cast(pl.String)
                 codes[name] = kind.code(key, values)
         categories = _block(keys.select(**codes), len(frame), np.int32)
-        people = [*codes].index(self.person) if self.person is not None else None
+        groups = None
+        if self.person is not None:
+            people = categories[:, [*codes].index(self.person)]
+            is_known = (people > 0) & (people <= len(self.learnt[self.person]))
+            groups = np.where(is_known, people, -1 - first_row - np.arange(len(frame)))
         return FeatureTable(
             {name: self.n_codes(name) for name in codes},
             categories,
             tuple(numbers),
             _block(pl.DataFrame(numbers), len(frame), np.float32),
             clicks=_labels(frame, first_row).to_numpy() if "label" in frame.columns else None,
-            groups=None if people is None else categories[:, people].copy(),
+            groups=None if groups is None else groups.astype(np.int32),
             bag_forms={
                 name: (self.n_codes(name), kind.length)
                 for name, kind in self.fields.items()
@@ -146,6 +152,19 @@ class ClickVocabulary:
             vocabulary=self.hash,
             is_checked=True,
         )
+
+    def write(self, frames: Iterable[pl.DataFrame], folder: Path) -> FeatureTable:
+        """Codes rows part by part into a folder, at once or not at all; returns them mapped.
+
+        Raises:
+            DataError: where `table` does, for no rows, and when the folder holds something else.
+        """
+        n = 0
+        with table_writer(folder) as add:
+            for frame in frames:
+                add(self.table(frame, first_row=n))
+                n += len(frame)
+        return FeatureTable.load(folder)
 
     def n_codes(self, name: str) -> int:
         """How many codes a field has: 0 for no value, one a value or bin, and one for any other.
@@ -205,9 +224,10 @@ class ClickVocabulary:
             if vocabulary.hash != facts["hash"]:
                 raise ValueError(f"its values are of another vocabulary than {facts['hash']}")
             return vocabulary
-        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        except (OSError, ValueError, KeyError, TypeError, DataError, PolarsError) as error:
+            why = repr(error).splitlines()[0]
             raise BundleError(
-                f"no vocabulary can be read from {folder} ({error!r}); save it again"
+                f"no vocabulary can be read from {folder} ({why}); save it again"
             ) from error
 
 

@@ -13,7 +13,7 @@ from etalage.data.features import FeatureTable
 from etalage.data.fields import Bag, Category, FieldKind, Fields, Log2
 from etalage.data.formats.clicks import read_clicks
 from etalage.data.formats.movielens import TABLES
-from etalage.data.formats.source import read_columns, read_separated
+from etalage.data.formats.source import read_columns, read_separated, read_text
 from etalage.data.vocabulary import ClickVocabulary
 from etalage.errors import DataError
 
@@ -104,11 +104,14 @@ def criteo(path: Path) -> pl.DataFrame:
     Raises:
         DataError: for a missing file, and for a row without 40 cells.
     """
+    lines = read_text(path).rstrip("\n").split("\n")
+    for row, line in enumerate(lines, 1):
+        if (n_cells := line.count("\t") + 1) != 1 + len(CRITEO):
+            raise DataError(
+                f"{path.name}, row {row:,}, has {n_cells} cells; a Criteo row has "
+                f"{1 + len(CRITEO)}, separated by tabs. Remove this row, or complete it"
+            )
     frame = read_clicks(path)
-    if len(frame.columns) != 1 + len(CRITEO):
-        raise DataError(
-            f"{path.name} has {len(frame.columns)} columns; a Criteo row has {1 + len(CRITEO)}"
-        )
     return frame.rename(dict(zip(frame.columns[1:], CRITEO, strict=True)))
 
 
