@@ -208,6 +208,7 @@ def test_a_number_too_far_from_training_is_refused() -> None:
         ([CLICKS, CLICKS.with_columns(label=2)], {}, "label is not 0 or 1 in 4 .* row 5: 2"),
         (CLICKS.with_columns(label=None), {}, "label is not 0 or 1 in 4 .* row 1: None"),
         (CLICKS, {"fields": {"shpo": Category()}}, r"fields \['shpo'\] are not .* it has \['label"),
+        (CLICKS, {"fields": {"label": Category()}}, "the label is among the fields"),
         (CLICKS, {"person": "price"}, "the person 'price' is no category field; fields are"),
         (
             [CLICKS, CLICKS.cast({"shelf": pl.String})],
@@ -280,9 +281,12 @@ def test_a_bad_row_late_in_a_log_is_named_and_nothing_is_written(tmp_path: Path)
     labels.write_csv(tmp_path / "b.csv")
     with pytest.raises(DataError, match=r"'click' of b.csv is not 0 or 1 .* row 1,000: '5'"):
         ClickVocabulary.learn(read_click_parts(tmp_path / "b.csv", rows=64))
+    (tmp_path / "c.svm").write_text("1 7:1\n")
+    with pytest.raises(DataError, match=r"c\.svm holds libsvm lines, .* read_clicks"):
+        next(read_click_parts(tmp_path / "c.svm"))
     with pytest.raises(DataError, match="did you mean 'click'"):
         next(read_click_parts(tmp_path / "b.csv", click="clik"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.csv", "c.svm"]
 
 
 def edited(key: str, value: object) -> Callable[[Path], None]:

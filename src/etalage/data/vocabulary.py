@@ -57,6 +57,8 @@ class ClickVocabulary:
     a person that is not known is a group of its own."""
 
     def __post_init__(self) -> None:
+        if "label" in self.fields:
+            raise DataError("the label is among the fields; it cannot be predicted from itself")
         if self.person is not None and not isinstance(self.fields.get(self.person), Category):
             raise DataError(
                 f"the person {self.person!r} is no category field; fields are {[*self.fields]}"

@@ -59,9 +59,14 @@ def read_click_parts(
     numbers from it where a field is declared to be one. `progress` draws a bar on the terminal.
 
     Raises:
-        DataError: when there is no label column, a label is not 0 or 1, or lines are uneven.
+        DataError: when there is no label column, a label is not 0 or 1, or for libsvm lines.
     """
     where = label(source)
+    if isinstance(source, str | Path) and Path(source).suffix in LIBSVM:
+        raise DataError(
+            f"{where} holds libsvm lines, which are not read in parts; read it with read_clicks, "
+            "or write it as Parquet"
+        )
     header, name = _named(columns_of(source, encoding), click, where)
     first_row = 0
     for part in read_parts(source, encoding=encoding, rows=rows, progress=progress):
