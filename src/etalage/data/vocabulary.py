@@ -1,71 +1,253 @@
-"""Which code is this value? Learnt from training rows of a click table, used on all others."""
+"""Which code is this value? Learnt from training rows of a click table, used on all others.
+
+Letters: R rows, W places of bags.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from polars.exceptions import PolarsError
+from pydantic import TypeAdapter
 
-from etalage.data.features import FeatureTable
-from etalage.errors import DataError
+from etalage import __version__
+from etalage.artefact import Kind, sha256_of, whole_folder
+from etalage.data.features import FeatureTable, table_writer
+from etalage.data.fields import (
+    LARGEST,
+    Bag,
+    Category,
+    FieldKind,
+    Fields,
+    Number,
+    fields_of,
+    keys_of,
+    refuse,
+)
+from etalage.data.formats.raw import zeros_and_ones
+from etalage.data.tally import Tally, tally_of
+from etalage.errors import BundleError, DataError
+
+VERSION = 1
+VOCABULARY = Kind("vocabulary", "vocabulary.json", "etalage_vocabulary")
+VALUES = "values.parquet"
+KINDS = TypeAdapter(dict[str, FieldKind])
 
 
 @dataclass(frozen=True)
 class ClickVocabulary:
     """Which code is this value? Learnt from training rows of a click table, used on all others."""
 
-    values: Mapping[str, NDArray[Any]]
-    """Category fields and their known values in order of code, from code 1."""
-    moments: Mapping[str, tuple[float, float]]
-    """Number fields and the mean and deviation of their training values."""
+    fields: Fields
+    """The columns that are read, in the order of the tables made; others are left out."""
+    learnt: Mapping[str, pl.Series]
+    """What each field learnt: known values in order of code; of a quantile field the largest
+    number of each bin but the last; of a number the mean and the deviation."""
+    person: str | None = None
+    """Category field that names a person; its codes become the groups of tables, where each row of
+    a person that is not known is a group of its own."""
+
+    def __post_init__(self) -> None:
+        if "label" in self.fields:
+            raise DataError("the label is among the fields; it cannot be predicted from itself")
+        if self.person is not None and not isinstance(self.fields.get(self.person), Category):
+            raise DataError(
+                f"the person {self.person!r} is no category field; fields are {[*self.fields]}"
+            )
 
     @classmethod
-    def learn(cls, frame: pl.DataFrame, *, rare: int = 1) -> ClickVocabulary:
-        """Reads the fields of a table as `read_clicks` gives it.
+    def learn(
+        cls,
+        frames: pl.DataFrame | Iterable[pl.DataFrame],
+        fields: Fields | None = None,
+        *,
+        person: str | None = None,
+    ) -> ClickVocabulary:
+        """Reads training rows, in one frame or part by part; only counts are kept.
 
-        Text and whole numbers are categories, other numbers are standardised. Values with fewer
-        than `rare` training rows are unknown.
+        Without `fields`, fractional columns are numbers and all others categories. Known values
+        get codes by falling count, then by their text, so the order of rows changes nothing.
+
+        Raises:
+            DataError: where `keys_of` does, for no rows, and for labels that are all the same.
         """
-        values: dict[str, NDArray[Any]] = {}
-        moments: dict[str, tuple[float, float]] = {}
-        for column in frame.drop("label", strict=False).get_columns():
-            if column.dtype.is_float():
-                mean, deviation = column.mean(), column.std()
-                moments[column.name] = (float(mean or 0), float(deviation or 1))  # type: ignore[arg-type]
-                continue
-            counts = column.drop_nulls().value_counts(sort=True)
-            kept = counts.filter(pl.col("count") >= rare)[column.name]
-            values[column.name] = kept.sort().to_numpy()
-        if not values and not moments:
-            raise DataError("the click table has a label but no field to predict it from")
-        return cls(values, moments)
+        tallies: dict[str, Tally] = {}
+        labels: set[int] = set()
+        n = 0
+        for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
+            fields = fields_of(frame) if fields is None else fields
+            tallies = tallies or {name: tally_of(kind) for name, kind in fields.items()}
+            keys = keys_of(frame, fields, n)
+            sums = keys.select(t.sums(pl.col(name)).alias(name) for name, t in tallies.items())
+            for name, tally in tallies.items():
+                tally.add(sums[name])
+            if "label" in frame.columns:
+                labels |= set(_labels(frame, n).unique())
+            n += len(frame)
+        if not n or fields is None:
+            raise DataError("there are no rows to learn a vocabulary from")
+        if not fields:
+            raise DataError("no field is named to predict the label from")
+        if len(labels) == 1:
+            raise DataError(
+                f"the label is {labels.pop()} in all {n:,} training rows; there is nothing to "
+                "learn to tell apart"
+            )
+        return cls(dict(fields), {name: tally.learnt() for name, tally in tallies.items()}, person)
 
-    def table(self, frame: pl.DataFrame) -> FeatureTable:
-        """Codes the rows of a click table; a missing number is the training mean."""
-        missing = [name for name in (*self.values, *self.moments) if name not in frame.columns]
-        if missing:
-            raise DataError(f"fields {missing} are not in the table; it has {frame.columns}")
-        codes = [_code(frame[name], values) for name, values in self.values.items()]
-        numbers = [
-            (frame[name].fill_null(mean).to_numpy() - mean) / (deviation or 1)
-            for name, (mean, deviation) in self.moments.items()
-        ]
-        shape = (len(frame), 0)
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits: the same fields and values, the same hash."""
+        digest = sha256(json.dumps([KINDS.dump_python(dict(self.fields)), self.person]).encode())
+        for name, values in self.learnt.items():
+            digest.update(json.dumps([name, str(values.dtype), values.to_list()]).encode())
+        return digest.hexdigest()[:16]
+
+    def table(self, frame: pl.DataFrame, *, first_row: int = 0) -> FeatureTable:
+        """Codes rows; `first_row` rows came before them, where they are a part of more.
+
+        Raises:
+            DataError: where `keys_of` does, and for labels other than 0 and 1.
+        """
+        keys = keys_of(frame, self.fields, first_row)
+        numbers, codes, bags = {}, {}, {}
+        for name, kind in self.fields.items():
+            key, values = pl.col(name), self.learnt[name]
+            if isinstance(kind, Number):
+                numbers[name] = _standard(keys[name], values, first_row)
+            elif isinstance(kind, Bag):
+                for place in range(kind.length):
+                    one = key.list.get(place, null_on_oob=True)
+                    bags[f"{name} {place}"] = kind.code(one, values)
+            else:
+                if keys[name].dtype != values.dtype:  # the same ids, as numbers here and text there
+                    key, values = key.cast(pl.String), values.cast(pl.String)
+                codes[name] = kind.code(key, values)
+        categories = _block(keys.select(**codes), len(frame), np.int32)
+        groups = None
+        if self.person is not None:
+            people = categories[:, [*codes].index(self.person)]
+            is_known = (people > 0) & (people <= len(self.learnt[self.person]))
+            groups = np.where(is_known, people, -1 - first_row - np.arange(len(frame)))
         return FeatureTable(
-            {name: len(values) + 1 for name, values in self.values.items()},
-            np.column_stack(codes) if codes else np.zeros(shape, np.int32),
-            tuple(self.moments),
-            np.column_stack(numbers).astype(np.float32) if numbers else np.zeros(shape, np.float32),
-            clicks=frame["label"].to_numpy().astype(np.int8) if "label" in frame.columns else None,
+            {name: self.n_codes(name) for name in codes},
+            categories,
+            tuple(numbers),
+            _block(pl.DataFrame(numbers), len(frame), np.float32),
+            clicks=_labels(frame, first_row).to_numpy() if "label" in frame.columns else None,
+            groups=None if groups is None else groups.astype(np.int32),
+            bag_forms={
+                name: (self.n_codes(name), kind.length)
+                for name, kind in self.fields.items()
+                if isinstance(kind, Bag)
+            },
+            bags=_block(keys.select(**bags), len(frame), np.int32) if bags else None,
+            vocabulary=self.hash,
+            is_checked=True,
         )
 
+    def write(self, frames: Iterable[pl.DataFrame], folder: Path) -> FeatureTable:
+        """Codes rows part by part into a folder, at once or not at all; returns them mapped.
 
-def _code(column: pl.Series, values: NDArray[Any]) -> NDArray[np.int32]:
-    known = pl.DataFrame({"value": values, "code": np.arange(1, len(values) + 1, dtype=np.int32)})
-    asked = pl.DataFrame({"value": column.cast(known["value"].dtype, strict=False)})
-    found = asked.join(known, on="value", how="left", maintain_order="left")
-    return found["code"].fill_null(0).to_numpy()
+        Raises:
+            DataError: where `table` does, for no rows, and when the folder holds something else.
+        """
+        n = 0
+        with table_writer(folder) as add:
+            for frame in frames:
+                add(self.table(frame, first_row=n))
+                n += len(frame)
+        return FeatureTable.load(folder)
+
+    def n_codes(self, name: str) -> int:
+        """How many codes a field has: 0 for no value, one a value or bin, and one for any other.
+
+        A number always lies in a bin, so the last bin of a quantile field has that code.
+        """
+        return len(self.learnt[name]) + 2
+
+    def check(self, table: FeatureTable) -> None:
+        """Raises DataError unless this vocabulary gave the codes of a table."""
+        if table.vocabulary != self.hash:
+            of = f"by vocabulary {table.vocabulary}" if table.vocabulary else "without a vocabulary"
+            raise DataError(
+                f"the table was coded {of}, and this is vocabulary {self.hash}: the same code "
+                "means different things; load the vocabulary that was saved for the table"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Writes `vocabulary.json` and the values, at once or not at all.
+
+        Raises:
+            DataError: when the folder holds something else.
+        """
+        with whole_folder(folder, VOCABULARY) as draft:
+            pl.DataFrame([s.implode().alias(n) for n, s in self.learnt.items()]).write_parquet(
+                draft / VALUES
+            )
+            facts = {
+                "etalage_vocabulary": VERSION,
+                "library_version": __version__,
+                "hash": self.hash,
+                "fields": KINDS.dump_python(dict(self.fields)),
+                "person": self.person,
+                "files": {VALUES: sha256_of(draft / VALUES)},
+            }
+            (draft / VOCABULARY.marker).write_text(
+                json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8"
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> ClickVocabulary:
+        """Reads what `save` wrote.
+
+        Raises:
+            BundleError: when it is not there, broken, or of another version.
+        """
+        try:
+            facts = json.loads((folder / VOCABULARY.marker).read_text(encoding="utf-8"))
+            if facts["etalage_vocabulary"] != VERSION:
+                raise ValueError(
+                    f"it has version {facts['etalage_vocabulary']}, this Etalage reads {VERSION}"
+                )
+            frame = pl.read_parquet(folder / VALUES)
+            fields = KINDS.validate_python(facts["fields"])
+            learnt = {name: frame[name].item() for name in fields}
+            vocabulary = cls(fields, learnt, facts["person"])
+            if vocabulary.hash != facts["hash"]:
+                raise ValueError(f"its values are of another vocabulary than {facts['hash']}")
+            return vocabulary
+        except (OSError, ValueError, KeyError, TypeError, DataError, PolarsError) as error:
+            why = repr(error).splitlines()[0]
+            raise BundleError(
+                f"no vocabulary can be read from {folder} ({why}); save it again"
+            ) from error
+
+
+def _labels(frame: pl.DataFrame, first_row: int) -> pl.Series:
+    return zeros_and_ones(
+        frame["label"], "the label", "Correct or remove these rows", first_row=first_row
+    )
+
+
+def _standard(numbers: pl.Series, moments: pl.Series, first_row: int) -> pl.Series:
+    mean, deviation = moments
+    scaled = (numbers.fill_null(mean) - mean) / deviation
+    refuse(numbers, scaled.abs() > LARGEST, first_row, "too far from its training mean for float32")
+    return scaled
+
+
+def _block(columns: pl.DataFrame, n_rows: int, dtype: type[np.generic]) -> NDArray[Any]:
+    """Columns side by side, (R, W), row after row."""
+    if not columns.width:
+        return np.zeros((n_rows, 0), dtype)
+    return np.ascontiguousarray(columns.to_numpy(order="c"), dtype)

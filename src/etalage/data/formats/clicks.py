@@ -6,13 +6,21 @@ line must have as many. libffm's `field:index:value` names the field itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from etalage.data.formats.raw import listed, zeros_and_ones
-from etalage.data.formats.source import columns_of, label, read_columns, read_text
+from etalage.data.formats.source import (
+    PART,
+    columns_of,
+    label,
+    read_columns,
+    read_parts,
+    read_text,
+)
 from etalage.errors import DataError, did_you_mean
 
 LABELS = ("label", "click", "clicked", "is_click", "target", "y")
@@ -32,30 +40,65 @@ def read_clicks(source: Any, *, click: str | None = None, encoding: str = "utf-8
     where = label(source)
     if isinstance(source, str | Path) and Path(source).suffix in LIBSVM:
         return _with_label(_libsvm(Path(source), encoding), "label", where)
-    columns = columns_of(source, encoding)
-    frame = read_columns(source, encoding=encoding)
-    if columns[0] == "column_1" and click is None:  # no header
+    header, name = _named(columns_of(source, encoding), click, where)
+    frame = _with_label(read_columns(source, encoding=encoding).rename(header), name, where)
+    return frame.with_columns(_numbers(column) for column in frame.get_columns())
+
+
+def read_click_parts(
+    source: Any,
+    *,
+    click: str | None = None,
+    encoding: str = "utf-8",
+    rows: int = PART,
+    progress: bool = False,
+) -> Iterator[pl.DataFrame]:
+    """Yields a click table of any size in parts, in order: `label` first, then the fields.
+
+    Columns of separated text stay text, for their later rows are not known yet; a vocabulary reads
+    numbers from it where a field is declared to be one. `progress` draws a bar on the terminal.
+
+    Raises:
+        DataError: when there is no label column, a label is not 0 or 1, or for libsvm lines.
+    """
+    where = label(source)
+    if isinstance(source, str | Path) and Path(source).suffix in LIBSVM:
+        raise DataError(
+            f"{where} holds libsvm lines, which are not read in parts; read it with read_clicks, "
+            "or write it as Parquet"
+        )
+    header, name = _named(columns_of(source, encoding), click, where)
+    first_row = 0
+    for part in read_parts(source, encoding=encoding, rows=rows, progress=progress):
+        yield _with_label(part.rename(header), name, where, first_row)
+        first_row += len(part)
+
+
+def _named(columns: list[str], click: str | None, where: str) -> tuple[dict[str, str], str]:
+    """Returns new names of columns, where there is no header, and then the label's name."""
+    header: dict[str, str] = {}
+    if columns[0] == "column_1" and click is None:
         names = ["label", *(f"field_{n}" for n in range(1, len(columns)))]
-        frame = frame.rename(dict(zip(columns, names, strict=True)))
-    name = click or next((c for c in frame.columns if c.lower() in LABELS), None)
-    if name is None or name not in frame.columns:
-        close = did_you_mean(click or "label", frame.columns)
+        header = dict(zip(columns, names, strict=True))
+        columns = names
+    name = click or next((c for c in columns if c.lower() in LABELS), None)
+    if name is None or name not in columns:
+        close = did_you_mean(click or "label", columns)
         problem = f"label column {click!r} not found in {where}" if click else (
             f"cannot tell which column of {where} is the label"
         )  # fmt: skip
         raise DataError(
-            f"{problem}{close}; its columns are {listed(frame.columns)}. "
-            "Name it with click='COLUMN'"
+            f"{problem}{close}; its columns are {listed(columns)}. Name it with click='COLUMN'"
         )
-    frame = _with_label(frame, name, where)
-    return frame.with_columns(_numbers(column) for column in frame.get_columns())
+    return header, name
 
 
-def _with_label(frame: pl.DataFrame, name: str, where: str) -> pl.DataFrame:
+def _with_label(frame: pl.DataFrame, name: str, where: str, first_row: int = 0) -> pl.DataFrame:
     if not len(frame):
         raise DataError(f"{where} has no rows; expected at least one impression")
     what = f"label column {name!r} of {where}"
-    labels = zeros_and_ones(frame[name], what, "Correct or remove these rows")
+    advice = "Correct or remove these rows"
+    labels = zeros_and_ones(frame[name], what, advice, first_row=first_row)
     return frame.select(labels.alias("label"), pl.exclude(name, "label"))
 
 

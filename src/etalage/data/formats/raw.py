@@ -121,8 +121,8 @@ def ids(column: pl.Series, what: str) -> pl.Series:
     return column.cast(pl.String) if whole.null_count() else whole  # beyond Int64 they are text
 
 
-def zeros_and_ones(column: pl.Series, what: str, advice: str) -> pl.Series:
-    """Returns numbers, truth values or their text as Int8, 0 or 1.
+def zeros_and_ones(column: pl.Series, what: str, advice: str, *, first_row: int = 0) -> pl.Series:
+    """Returns numbers, truth values or their text as Int8, 0 or 1; `first_row` rows came before.
 
     Raises:
         DataError: for anything else; `advice` says what to do.
@@ -136,7 +136,7 @@ def zeros_and_ones(column: pl.Series, what: str, advice: str) -> pl.Series:
         row = int(bad.arg_max() or 0)
         raise DataError(
             f"{what} is not 0 or 1 in {bad.sum():,} of {len(bad):,} rows; the first is row "
-            f"{row + 1:,}: {column[row]!r}. {advice}"
+            f"{first_row + row + 1:,}: {column[row]!r}. {advice}"
         )
     return numbers.cast(pl.Int8)
 
