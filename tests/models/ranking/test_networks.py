@@ -86,7 +86,7 @@ def test_one_row_is_normalised_by_what_was_seen() -> None:
 def test_maps_start_normal_and_without_a_shift() -> None:
     model = build({"kind": "dnn", "width": 4, "hidden": (300, 200), "training": SHORT})
     model.columns = COLUMNS
-    inner = model._initial(0).deep[3]
+    inner = model._initial(0).deep[1].linear
     assert inner.weight.std().item() == pytest.approx((2 / (300 + 200)) ** 0.5, rel=0.02)
     assert not inner.bias.any()
 
