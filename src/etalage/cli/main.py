@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from etalage.cli import data, jobs, reproduce
 from etalage.cli.doctor import doctor
+from etalage.cli.tune import tune
 from etalage.errors import EtalageError, missing_extra
 
 
@@ -34,7 +35,7 @@ app = typer.Typer(cls=_Command, no_args_is_help=True, add_completion=False)
 app.add_typer(data.app, name="data")
 app.add_typer(reproduce.app, name="reproduce")
 for command in (
-    *(jobs.demo, jobs.train, jobs.tokenize, jobs.export, jobs.report, jobs.serve),
+    *(jobs.demo, jobs.train, tune, jobs.tokenize, jobs.export, jobs.report, jobs.serve),
     doctor,
 ):
     app.command()(command)
