@@ -147,7 +147,8 @@ def test_a_killed_search_goes_on_from_the_epoch_it_was_at(tmp_path: Path) -> Non
     process.kill()
     process.communicate()
     until(lambda: not any(is_alive(int(pid)) for pid in children), 30)
-    running = {worker.folder_of(t) for t in journal(out) if t.state == TrialState.RUNNING}
+    before = journal(out)
+    running = {worker.folder_of(t) for t in before if t.state == TrialState.RUNNING}
     logs = [out / "trials" / name / "log.jsonl" for name in running]
     done = {f.parent.name: len(f.read_text().splitlines()) for f in logs if f.exists()}
     assert done
@@ -156,7 +157,8 @@ def test_a_killed_search_goes_on_from_the_epoch_it_was_at(tmp_path: Path) -> Non
     (out / "journal.log.lock").symlink_to(out / "journal.log")
     found = tune(resolve(SASREC | {}), out, 3, 2, lambda text: None)
     assert found.n_tried == len(rows(out)) == 3
-    again = {t.user_attrs["folder"]: t for t in journal(out) if "folder" in t.user_attrs}
+    after = journal(out)[len(before) :]
+    again = {t.user_attrs["folder"]: t for t in after if "folder" in t.user_attrs}
     assert set(again) == running
     for name, epochs in done.items():
         assert min(again[name].intermediate_values) in {epochs, epochs + 1}
@@ -212,3 +214,13 @@ def test_a_trial_that_falls_behind_is_ended_and_not_fitted_again(tmp_path: Path)
     assert (same.state.name, same.value, same.user_attrs["same_as"]) == ("PRUNED", 0.4, 1)
     assert (again.state.name, again.value, again.user_attrs["same_as"]) == ("COMPLETE", 0.7, 0)
     assert subject.fits == 2
+
+
+def test_the_recipes_own_settings_are_never_ended_early(tmp_path: Path) -> None:
+    study = worker.open_study(tmp_path)
+    subject = Pretended({40: [0.5, 0.5, 0.5], 1: [0.1, 0.1, 0.6]})
+    for n, attrs in ((40, None), (1, {"folder": worker.FIRST})):
+        params = {"models.item_knn.n_neighbours": n, "models.item_knn.recency": 0.0}
+        study.enqueue_trial({path: json.dumps(v) for path, v in params.items()}, user_attrs=attrs)
+        worker._try(study, resolve(KNN | {}), subject, tmp_path, 1)
+    assert [(t.state.name, t.value) for t in study.trials] == [("COMPLETE", 0.5), ("COMPLETE", 0.6)]

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from etalage.cli.jobs import check_folder
+
 app = typer.Typer(no_args_is_help=True, help="Compute published tables again.")
 
 
@@ -36,6 +38,7 @@ def ctr(
 
     table = click_table(data).only(only or [])
     folder = out or Path("runs/reproduce/ctr") / data
+    check_folder(folder)
     lines = reproduce(table, loader(data), folder, seeds, typer.echo, progress=sys.stderr.isatty())
     Console(width=None if sys.stdout.isatty() else 130).print(rich_table(table, lines))
     typer.echo(f"table: {folder / 'table.md'}, picture: {folder / 'table.svg'}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from etalage.cli.jobs import check_folder
+
 
 def tune(
     recipe: Annotated[Path, typer.Argument(help="A recipe (YAML) with a search block.")],
@@ -22,6 +24,7 @@ def tune(
     from etalage.recipe.recipe import load
 
     folder = out or Path("runs/tune") / recipe.stem
+    check_folder(folder)
     found = search(load(recipe), folder, trials, processes, typer.echo)
     typer.echo(
         f"best of {found.n_tried}: trial {found.number}, validation {found.metric} "

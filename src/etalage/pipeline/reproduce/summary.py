@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 HEADS = (
-    "model", "AUC (95 %)", "published", "difference", "log-loss (95 %)", "calibrated", "published",
-    "difference", "parameters", "rows/s",
+    "model", "AUC (95 %)", "published", "more by", "log-loss (95 %)", "calibrated", "published",
+    "more by", "parameters", "rows/s",
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def write(table: Table, lines: list[Line], out: Path) -> None:
 
 
 def rich_table(table: Table, lines: list[Line]) -> RichTable:
-    """The table for a terminal of 120 columns or so."""
+    """The table for a terminal of 130 columns."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -93,7 +93,7 @@ def rich_table(table: Table, lines: list[Line]) -> RichTable:
     shown = RichTable(title=Text(table.title), padding=(0, 1), box=SIMPLE_HEAD)
     shown.add_column(HEADS[0])
     for head in HEADS[1:]:
-        shown.add_column(head.replace(" (95 %)", ""), justify="right")
+        shown.add_column(head, justify="right", no_wrap=True)
     for line in lines:
         cells = [Text(cell) for cell in _cells(line)]
         shown.add_row(*cells, style="dim" if line.kind == FLOOR else None)

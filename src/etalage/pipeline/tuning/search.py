@@ -27,7 +27,7 @@ from etalage.bench import charts
 from etalage.errors import EtalageError, RecipeError
 from etalage.pipeline.stages import Say
 from etalage.pipeline.tuning.space import Space, laid_over
-from etalage.pipeline.tuning.worker import JOURNAL, folder_of, open_study, work
+from etalage.pipeline.tuning.worker import FIRST, JOURNAL, folder_of, open_study, work
 from etalage.recipe.recipe import Recipe
 
 LOOKED = 0.2
@@ -51,8 +51,8 @@ class Found:
 def tune(recipe: Recipe, folder: Path, n_trials: int, n_processes: int, say: Say) -> Found:
     """Searches until `n_trials` settings have been tried, those of earlier sessions included.
 
-    The first are the recipe's own, where the search has them. Trials that show less than others by
-    the same epoch are ended early (successive halving). A search that was killed goes on, as do
+    The first are the recipe's own, where the search has them. Others that show less by the same
+    epoch are ended early (successive halving). A search that was killed goes on, as do
     the fits that it was at. Ctrl-C ends a session with all that was found written down.
 
     Args:
@@ -143,7 +143,7 @@ def _check_recipe(study: Study, recipe: Recipe, folder: Path) -> None:
 def _take_up(study: Study, first: dict[str, Any] | None) -> None:
     """Puts in line what an earlier session was at when it ended, or else the first trial."""
     if first is not None and not study.trials:
-        study.enqueue_trial(first)
+        study.enqueue_trial(first, user_attrs={"folder": FIRST})
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params, user_attrs={"folder": folder_of(trial)})

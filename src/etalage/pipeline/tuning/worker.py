@@ -23,6 +23,8 @@ from etalage.recipe.recipe import Recipe
 from etalage.seeds import torch_seed
 
 JOURNAL = "journal.log"
+FIRST = "first"
+"""Folder of the trial of the recipe's own settings, which is never ended early."""
 LEAST_EPOCHS = 2
 """Epochs before a trial may be ended: after one, what learns fast at first looks best."""
 KEPT = 3
@@ -78,20 +80,21 @@ def _try(study: optuna.Study, recipe: Recipe, subject: Subject, folder: Path, th
     trial = study.ask()
     values = subject.space.suggest(trial)
     place = folder / "trials" / folder_of(trial)
+    same = _same(study, trial)
+    if same is not None:
+        trial.set_user_attr("same_as", same.number)
+        for epochs, best in same.intermediate_values.items():
+            trial.report(best, epochs)
+        study.tell(trial, same.value if same.state == TrialState.COMPLETE else None, same.state)
+        return
 
     def report(epochs: int, best: float) -> None:
         trial.report(best, epochs)
-        if trial.should_prune():
+        # asked of the first, too: others are held against it
+        if trial.should_prune() and place.name != FIRST:
             raise optuna.TrialPruned
 
-    same = _same(study, trial)
     try:
-        if same is not None:
-            trial.set_user_attr("same_as", same.number)
-            for epochs, best in same.intermediate_values.items():
-                trial.report(best, epochs)
-            study.tell(trial, same.value if same.state == TrialState.COMPLETE else None, same.state)
-            return
         value, fit = subject.fit(laid_over(recipe, values), place, threads, report)
         trial.set_user_attr("seconds", fit.seconds)
         trial.set_user_attr("best_epoch", fit.best_epoch)
