@@ -164,7 +164,7 @@ def against(rows: Sequence[tuple[str, Measure, float | None, str]], title: str) 
 
 def tries(points: Sequence[tuple[int, float, bool]], metric: str) -> str:
     """What each try reached, by number; hollow where it was ended early; a line joins the bests."""
-    width, height, left, bottom, top = 640, 300, 56, 260, 20
+    width, height, left, bottom, top = 640, 300, 56, 260, 32
     if not points:
         return ""
     values = [value for _, value, _ in points]
