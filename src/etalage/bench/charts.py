@@ -1,6 +1,7 @@
 """What does it look like? Small pictures as SVG text, for a page that is light or dark.
 
-Colours are the page's CSS variables: `--ink`, `--muted`, `--rule`, `--accent`, `--second`.
+Colours are the page's CSS variables: `--ink`, `--muted`, `--rule`, `--accent`, `--second`;
+`standalone` brings them along for a picture that is a file of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,15 @@ from etalage.bench.record import Measure
 
 Point = tuple[str, float, float, str]
 """Name, x, y and role of a model."""
+STYLE = """
+svg { color-scheme: light dark; font-family: system-ui, sans-serif; background: var(--page);
+  --page: #faf8f4; --ink: #1f1d1a; --muted: #6c665d; --rule: #e0dace; --accent: #a3421c; --second: #2f6f86; }
+@media (prefers-color-scheme: dark) { svg {
+  --page: #171614; --ink: #efebe3; --muted: #a59e92; --rule: #3d3831; --accent: #f0a27e; --second: #7fc0d6; } }
+.grid { stroke: var(--rule); } .tick { fill: var(--muted); font-size: 12px; }
+.label { fill: var(--ink); font-size: 13px; } .mid { text-anchor: middle; } .end { text-anchor: end; }
+.line { fill: none; stroke: var(--accent); stroke-width: 2; }
+"""  # noqa: E501
 
 
 def whisker(measure: Measure, most: float, role: str) -> str:
@@ -109,6 +119,97 @@ def curve(rows: Sequence[dict[str, float]], metric: str) -> str:
         f'<text x="{x}" y="{y + 16}" class="tick {side}">best {best[0]:.0f}</text>',
     ]
     return _svg(width, height, f"{metric} by epoch", parts)
+
+
+def against(rows: Sequence[tuple[str, Measure, float | None, str]], title: str) -> str:
+    """A line a model: its name, value with interval, the value expected (a bar), and its role."""
+    left, right, top, step = 150, 600, 40, 24
+    ends = [end for _, m, other, _ in rows for end in (m.low, m.high, m.value, other)]
+    known = [end for end in ends if end is not None]
+    low, high = min(known), max(known)
+    span = (high - low) or 1.0
+    bottom = top + step * len(rows)
+
+    def x(value: float) -> float:
+        return round(left + (right - left) * (value - low) / span, 1)
+
+    parts = [f'<text x="4" y="18" class="label">{escape(title)}</text>']
+    for share in (0.0, 0.5, 1.0):
+        value = low + share * span
+        parts.append(
+            f'<line x1="{x(value)}" x2="{x(value)}" y1="{top - 8}" y2="{bottom}" class="grid"/>'
+            f'<text x="{x(value)}" y="{bottom + 18}" class="tick mid">{value:.4f}</text>'
+        )
+    for n, (name, measure, expected, role) in enumerate(rows):
+        y, colour = top + step * n + 6, f"var(--{_colour(role)})"
+        parts.append(f'<text x="{left - 14}" y="{y + 4}" class="label end">{escape(name)}</text>')
+        if measure.low is not None and measure.high is not None:
+            parts.append(
+                f'<line x1="{x(measure.low)}" x2="{x(measure.high)}" y1="{y}" y2="{y}" '
+                f'stroke="{colour}" stroke-width="3" opacity=".45"/>'
+            )
+        parts.append(f'<circle cx="{x(measure.value)}" cy="{y}" r="4" fill="{colour}"/>')
+        if expected is not None:
+            parts.append(
+                f'<line x1="{x(expected)}" x2="{x(expected)}" y1="{y - 8}" y2="{y + 8}" '
+                'stroke="var(--second)" stroke-width="2"/>'
+            )
+    if any(expected is not None for _, _, expected, _ in rows):
+        parts.append(
+            f'<text x="{left}" y="{bottom + 36}" class="tick">dots: computed here, with 95 % '
+            "intervals; bars: published</text>"
+        )
+    return _svg(640, bottom + 44, title, parts)
+
+
+def tries(points: Sequence[tuple[int, float, bool]], metric: str) -> str:
+    """What each try reached, by number; hollow where it was ended early; a line joins the bests."""
+    width, height, left, bottom, top = 640, 300, 56, 260, 32
+    if not points:
+        return ""
+    values = [value for _, value, _ in points]
+    low, high, last = min(values), max(values), max(max(n for n, _, _ in points), 1)
+    span = (high - low) or 1.0
+
+    def place(n: float, value: float) -> tuple[float, float]:
+        across = left + (width - left - 16) * n / last
+        return round(across, 1), round(bottom - (bottom - top) * (value - low) / span, 1)
+
+    parts = []
+    for value in sorted({low, high}):
+        _, y = place(0, value)
+        parts.append(
+            f'<line x1="{left}" x2="{width - 16}" y1="{y}" y2="{y}" class="grid"/>'
+            f'<text x="{left - 8}" y="{y + 4}" class="tick end">{value:.4f}</text>'
+        )
+    best: float | None = None
+    steps: list[tuple[float, float]] = []
+    for n, value, is_whole in sorted(points):
+        x, y = place(n, value)
+        fill = "var(--accent)" if is_whole else "none"
+        parts.append(
+            f'<circle cx="{x}" cy="{y}" r="4" fill="{fill}" stroke="var(--accent)">'
+            f"<title>{n}: {value:.4f}</title></circle>"
+        )
+        if is_whole and (best is None or value > best):
+            steps += [] if best is None else [(x, place(n, best)[1])]
+            best = value
+            steps.append((x, y))
+    if best is not None:
+        steps.append(place(last, best))
+        path = " ".join(f"{x},{y}" for x, y in steps)
+        parts.append(f'<polyline points="{path}" class="line" opacity=".5"/>')
+    parts.append(f'<text x="{left}" y="{bottom + 28}" class="tick">try 0</text>')
+    parts.append(f'<text x="{width - 16}" y="{bottom + 28}" class="tick end">try {last}</text>')
+    parts.append(f'<text x="4" y="12" class="tick">{escape(metric)}</text>')
+    return _svg(width, height, f"{metric} by try", parts)
+
+
+def standalone(svg: str) -> str:
+    """A picture of this module as a file of its own, light or dark as its reader's system is."""
+    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+        "</title>", f"</title><style>{STYLE}</style>", 1
+    )
 
 
 def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ def models_table(record: RunRecord) -> Table:
         times = row.latency_ms
         table.add_row(
             Text(row.name),
-            _with_reach(ndcg) if ndcg else "–",
+            with_reach(ndcg, 3) if ndcg else "–",
             *(_value(row, name, digits) for name, digits in DIGITS),
             f"{times['p50']:.1f}/{times['p99']:.1f}" if "p50" in times else "–",
             "–" if row.train_seconds is None else f"{row.train_seconds:.1f}",
@@ -37,10 +37,11 @@ def models_table(record: RunRecord) -> Table:
     return table
 
 
-def _with_reach(measure: Measure) -> str:
+def with_reach(measure: Measure, digits: int) -> str:
+    """A value with half the width of its interval: '0.202 ±0.014'."""
     if measure.low is None or measure.high is None:
-        return f"{measure.value:.3f}"
-    return f"{measure.value:.3f} ±{(measure.high - measure.low) / 2:.3f}"
+        return f"{measure.value:.{digits}f}"
+    return f"{measure.value:.{digits}f} ±{(measure.high - measure.low) / 2:.{digits}f}"
 
 
 def _value(row: ModelRow, name: str, digits: int) -> str:

@@ -102,6 +102,13 @@ def serve(
     run_server(folder, host, port)
 
 
+def check_folder(folder: Path) -> None:
+    """Raises RecipeError where a run cannot be written."""
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise RecipeError(f"{place} is a file; choose another folder for the run with --out")
+
+
 def _run(recipe: Any, folder: Path) -> None:
     import sys
 
@@ -111,9 +118,7 @@ def _run(recipe: Any, folder: Path) -> None:
     from etalage.bench.table import models_table
     from etalage.pipeline.run import run
 
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise RecipeError(f"{place} is a file; choose another folder for the run with --out")
+    check_folder(folder)
     record = run(recipe, folder, typer.echo, progress=sys.stderr.isatty())
     if record is None:  # not the first process of torchrun
         return

@@ -5,8 +5,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from etalage.cli import data, jobs
+from etalage.cli import data, jobs, reproduce
 from etalage.cli.doctor import doctor
+from etalage.cli.tune import tune
 from etalage.errors import EtalageError, missing_extra
 
 
@@ -32,7 +33,11 @@ def _said(error: EtalageError) -> typer.Exit:
 
 app = typer.Typer(cls=_Command, no_args_is_help=True, add_completion=False)
 app.add_typer(data.app, name="data")
-for command in (jobs.demo, jobs.train, jobs.tokenize, jobs.export, jobs.report, jobs.serve, doctor):
+app.add_typer(reproduce.app, name="reproduce")
+for command in (
+    *(jobs.demo, jobs.train, tune, jobs.tokenize, jobs.export, jobs.report, jobs.serve),
+    doctor,
+):
     app.command()(command)
 
 

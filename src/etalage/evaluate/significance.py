@@ -63,6 +63,20 @@ def auc_interval(scores: ArrayLike, clicks: ArrayLike) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def runs_interval(values: ArrayLike) -> tuple[float, float]:
+    """95 % interval of the mean of a few independent runs (R,), R > 1, by Student's t.
+
+    It holds for other seeds on the same data, and says nothing of other data.
+    """
+    from scipy.special import stdtrit
+
+    x = np.asarray(values, np.float64).ravel()
+    if len(x) < 2:
+        raise DataError(f"the spread of {len(x)} run is unknown; take more seeds")
+    reach = stdtrit(len(x) - 1, 0.975) * x.std(ddof=1) / np.sqrt(len(x))
+    return float(x.mean() - reach), float(x.mean() + reach)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two models on the same queries; `difference` is the mean of a - b."""

@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from etalage.calibrate.calibrator import sigmoid
+from etalage.calibrate.measures import log_loss
+from etalage.data.features import FeatureTable
 from etalage.errors import RecipeError, did_you_mean
+from etalage.evaluate.classification import auc
 from etalage.evaluate.metrics import METRICS
 from etalage.models.ranker import Ranker
 from etalage.models.recommender import Recommender
 
 OF_LISTS = tuple(f"{name}@10" for name in (*METRICS, "coverage", "gini"))
 """What a run measures of a half-trained recommender."""
-OF_CLICKS = ("auc",)
-"""What it measures of a half-trained ranker."""
+BOTH = "auc-log_loss"
+"""Area less log-loss: of two states that order alike, the one whose probabilities hold."""
+OF_CLICKS = ("auc", BOTH)
+"""What it measures of a half-trained ranker, and what is better where it is higher."""
+
+
+def click_metrics(ranker: Ranker, table: FeatureTable) -> dict[str, float]:
+    """`auc`, `log_loss` and their difference on the rows of a labelled table."""
+    logits = ranker.score(table)
+    area, loss = auc(logits, table.labels), log_loss(sigmoid(logits), table.labels)
+    return {"auc": area, "log_loss": loss, BOTH: area - loss}
 
 
 def check_monitors(models: Mapping[str, Recommender], ranker: Ranker | None) -> None:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from etalage.bench.record import CalibrationRecord
 from etalage.calibrate import Calibrator, choose
-from etalage.evaluate.classification import auc
 from etalage.models.ranker import Ranker
 from etalage.models.recommender import Recommender
 from etalage.pipeline.clicks import ClickLog, click_log, ranking_features
 from etalage.pipeline.export import Served
 from etalage.pipeline.job import Job, resumed
 from etalage.pipeline.measure import calibration_record
+from etalage.pipeline.monitors import click_metrics
 from etalage.pipeline.ranked import Ranked
 from etalage.pipeline.shop import Shop, Spelling
 from etalage.recipe.recipe import Recipe
@@ -78,11 +78,8 @@ def train_ranker(job: Job, ranker: Ranker, shop: Shop, spelling: Spelling) -> Tr
     features = ranking_features(shop, spelling.vectors, settings)
     clicks = click_log(shop, features, settings, job.recipe.seed)
     stop = clicks.stop.table(features)
-
-    def monitor(judged: Ranker) -> dict[str, float]:
-        return {"auc": auc(judged.score(stop), stop.labels)}
-
-    table, context = clicks.train.table(features), job.context("ranker", monitor)
+    context = job.context("ranker", lambda judged: click_metrics(judged, stop))
+    table = clicks.train.table(features)
     fit, _ = resumed(lambda: ranker.fit(table, context), context)
     return Trained(ranker, features, clicks, fit)
 

@@ -96,6 +96,9 @@ class Recipe(Config):
     """The model that is served; it must give item vectors. Without one, models are compared and
     nothing is ranked or served."""
     ranking: RankingRecipe = RankingRecipe()
+    search: dict[str, Any] = Field(default_factory=dict)
+    """What `etalage tune` may change: paths of settings of one model, each with the values to
+    choose from, `[a, b]`, or a range, `{low: a, high: b, log: true}`."""
 
     def to_yaml(self) -> str:
         """The recipe as a file that `load` reads back to the same."""
@@ -152,7 +155,16 @@ def override(tree: dict[str, Any], change: str) -> None:
     path, equals, text = change.partition("=")
     if not equals or not path.strip():
         raise RecipeError(f"cannot read the override {change!r}; write it as path.to.key=value")
-    *outer, last = path.strip().split(".")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"cannot read the value in the override {change!r}: {error}") from error
+    put(tree, path.strip(), value)
+
+
+def put(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Sets the value at a dotted path in place; blocks on the way are made."""
+    *outer, last = path.split(".")
     block = tree
     for key in outer:
         inner = block.setdefault(key, {})
@@ -161,10 +173,7 @@ def override(tree: dict[str, Any], change: str) -> None:
         if not isinstance(inner, dict):
             raise RecipeError(f"cannot set {path}: {key!r} is a value, not a block of settings")
         block = inner
-    try:
-        block[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"cannot read the value in the override {change!r}: {error}") from error
+    block[last] = value
 
 
 def checked(kind: type[Config], tree: dict[str, Any], where: str) -> Any:

@@ -1,0 +1,131 @@
+"""Who tries? A process that takes one trial after another from the journal it shares."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Semaphore
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from etalage.errors import DataError, EtalageError
+from etalage.pipeline.tuning.space import Space, laid_over
+from etalage.pipeline.tuning.trial import Subject
+from etalage.recipe.recipe import Recipe
+from etalage.seeds import torch_seed
+
+JOURNAL = "journal.log"
+FIRST = "first"
+"""Folder of the trial of the recipe's own settings, which is never ended early."""
+LEAST_EPOCHS = 2
+"""Epochs before a trial may be ended: after one, what learns fast at first looks best."""
+KEPT = 3
+"""One of so many goes on at 2, 6, 18 ... epochs."""
+
+
+def open_study(folder: Path, seed: int = 0) -> optuna.Study:
+    """Opens the journal of a folder, or begins one."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+        study_name="tune",
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(LEAST_EPOCHS, KEPT),
+    )
+
+
+def work(
+    recipe: Recipe,
+    folder: Path,
+    left: Semaphore,
+    number: int,
+    threads: int,
+    problems: SimpleQueue[str],
+) -> None:
+    """Tries until none of the trials in `left` remains; ends with the process that started it."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        space = Space.of(recipe)
+        subject = Subject(recipe, space)
+        n_before = len(open_study(folder).trials)
+        # not the draws of an earlier session again
+        seed = torch_seed(recipe.seed, "tune", number, n_before) % 2**32
+        study = open_study(folder, seed)
+        _check_data(study, subject.data_hash)
+        while left.acquire(block=False):
+            _try(study, recipe, subject, folder, threads)
+    except KeyboardInterrupt:
+        pass  # what was begun is taken up again by the next session
+    except EtalageError as error:
+        problems.put(str(error))
+
+
+def folder_of(trial: Any) -> str:
+    """Name of the folder of a trial's checkpoints; one that goes on has that of its beginning."""
+    return str(trial.user_attrs.get("folder", f"trial-{trial.number}"))
+
+
+def _try(study: optuna.Study, recipe: Recipe, subject: Subject, folder: Path, threads: int) -> None:
+    """One trial, from asking for its settings to telling what they reached."""
+    trial = study.ask()
+    values = subject.space.suggest(trial)
+    place = folder / "trials" / folder_of(trial)
+    same = _same(study, trial)
+    if same is not None:
+        trial.set_user_attr("same_as", same.number)
+        for epochs, best in same.intermediate_values.items():
+            trial.report(best, epochs)
+        study.tell(trial, same.value if same.state == TrialState.COMPLETE else None, same.state)
+        return
+
+    def report(epochs: int, best: float) -> None:
+        trial.report(best, epochs)
+        # asked of the first, too: others are held against it
+        if trial.should_prune() and place.name != FIRST:
+            raise optuna.TrialPruned
+
+    try:
+        value, fit = subject.fit(laid_over(recipe, values), place, threads, report)
+        trial.set_user_attr("seconds", fit.seconds)
+        trial.set_user_attr("best_epoch", fit.best_epoch)
+        study.tell(trial, value)
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except EtalageError as error:
+        trial.set_user_attr("reason", str(error))
+        study.tell(trial, state=TrialState.FAIL)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _same(study: optuna.Study, trial: optuna.Trial) -> optuna.trial.FrozenTrial | None:
+    """A trial of the same settings that has ended: the same fit would end the same."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return next((other for other in ended if other.params == trial.params), None)
+
+
+def _check_data(study: optuna.Study, data_hash: str) -> None:
+    known = study.user_attrs.get("data")
+    if known is None:
+        study.set_user_attr("data", data_hash)
+    elif known != data_hash:
+        raise DataError(
+            f"this search began on data {known}, the log now is {data_hash}: values could not be "
+            "compared. Give another folder with --out"
+        )
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # at once, in the middle of a fit too: the journal and checkpoints bear it

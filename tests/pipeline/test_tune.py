@@ -1,0 +1,226 @@
+"""A search by several processes: it counts right, bears kills, and its best can be run."""
+
+import csv
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from tests.conftest import SMALL
+
+from etalage.errors import EtalageError, RecipeError
+from etalage.models.registry import build
+from etalage.pipeline.job import Job
+from etalage.pipeline.shop import open_shop
+from etalage.recipe.recipe import load, resolve
+
+pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
+
+from optuna.trial import TrialState
+
+from etalage.pipeline.tuning import worker
+from etalage.pipeline.tuning.search import tune
+from etalage.pipeline.tuning.space import Space
+
+KNN = SMALL | {
+    "models": {"item_knn": {"n_neighbours": 1}},
+    "search": {"models.item_knn.n_neighbours": [1, 40], "models.item_knn.recency": [0.0, 1.0]},
+}
+TRAINING = {"epochs": 20, "batch_size": 64, "patience": 60}
+SASREC = SMALL | {
+    "data": {"simulated": {"users": 80, "items": 60, "days": 60}},
+    "models": {"sasrec": {"width": 8, "n_layers": 1, "max_length": 10, "training": TRAINING}},
+    "search": {"models.sasrec.dropout": {"low": 0.0, "high": 0.5}},
+}
+
+
+def journal(folder: Path):
+    return worker.open_study(folder).get_trials()
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("tune") / "knn"
+    said: list[str] = []
+    found = tune(resolve(KNN | {}), folder, 9, 2, said.append)
+    return folder, found, said
+
+
+def test_two_processes_try_as_many_as_asked_and_measure_as_a_run_does(searched) -> None:
+    folder, found, said = searched
+    assert found.n_tried == len(rows(folder)) == len(said) == 9
+    recipe = resolve(KNN | {})
+    shop = open_shop(recipe)
+    values = {}
+    for row in rows(folder):
+        n, recency = int(row["models.item_knn.n_neighbours"]), float(row["models.item_knn.recency"])
+        if (n, recency) not in values:
+            model = build({"kind": "item_knn", "n_neighbours": n, "recency": recency})
+            model.fit(shop.training_data)
+            values[n, recency] = Job(recipe, folder, False).validated(model, shop)["ndcg@10"]
+        assert float(row["ndcg@10"]) == pytest.approx(values[n, recency], abs=1e-12)
+    assert found.value == pytest.approx(max(values.values()), abs=1e-12)
+    first = rows(folder)[0]
+    assert first["models.item_knn.n_neighbours"] == "1", "the recipe's own settings come first"
+    assert sum(bool(row["same_as"]) for row in rows(folder)) >= 9 - 4 - 1, "one fit of each, or so"
+
+
+def test_the_best_is_a_recipe_that_runs(searched) -> None:
+    folder, found, _ = searched
+    best = load(folder / "best.yaml")
+    assert best.search == {}
+    assert best.models["item_knn"] == {"kind": "item_knn"} | {
+        path.rpartition(".")[2]: value for path, value in found.settings.items()
+    }
+    build(best.models["item_knn"], "recommender")
+    text = (folder / "best.yaml").read_text()
+    assert f"the best of 9 trials, number {found.number}" in text
+    dots = [n for n in ElementTree.parse(folder / "history.svg").iter() if n.tag.endswith("circle")]
+    assert len(dots) == 9
+
+
+def test_a_search_goes_on_but_not_with_another_recipe(searched) -> None:
+    folder, found, _ = searched
+    said: list[str] = []
+    assert tune(resolve(KNN | {}), folder, 9, 1, said.append).value == found.value
+    assert not said
+    assert tune(resolve(KNN | {}), folder, 10, 1, said.append).n_tried == 10
+    assert len(said) == 1
+    with pytest.raises(RecipeError, match="holds the search of another recipe"):
+        tune(resolve(KNN | {"seed": 1}), folder, 11, 1, said.append)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(EtalageError, match="another process searches in"):
+            tune(resolve(KNN | {}), folder, 11, 1, said.append)
+
+
+def test_data_that_cannot_be_read_ends_the_search(tmp_path: Path) -> None:
+    recipe = resolve(KNN | {"data": {"path": str(tmp_path / "nowhere.csv")}})
+    with pytest.raises(EtalageError, match=r"nowhere\.csv"):
+        tune(recipe, tmp_path / "out", 2, 1, lambda text: None)
+
+
+def started(recipe: dict[str, object], tmp_path: Path, out: Path) -> subprocess.Popen[str]:
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    command = [sys.executable, "-m", "etalage", "tune", str(tmp_path / "recipe.yaml")]
+    return subprocess.Popen(
+        [*command, "--trials", "3", "--processes", "2", "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def until(holds, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_from_the_epoch_it_was_at(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = started(SASREC, tmp_path, out)
+    until(lambda: len(list(out.glob("trials/*/log.jsonl"))) == 2)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.communicate()
+    until(lambda: not any(is_alive(int(pid)) for pid in children), 30)
+    before = journal(out)
+    running = {worker.folder_of(t) for t in before if t.state == TrialState.RUNNING}
+    logs = [out / "trials" / name / "log.jsonl" for name in running]
+    done = {f.parent.name: len(f.read_text().splitlines()) for f in logs if f.exists()}
+    assert done
+    with (out / "journal.log").open("a") as file:
+        file.write('{"op_code": 6, "wor')  # a line that a kill cut off
+    (out / "journal.log.lock").symlink_to(out / "journal.log")
+    found = tune(resolve(SASREC | {}), out, 3, 2, lambda text: None)
+    assert found.n_tried == len(rows(out)) == 3
+    after = journal(out)[len(before) :]
+    again = {t.user_attrs["folder"]: t for t in after if "folder" in t.user_attrs}
+    assert set(again) == running
+    for name, epochs in done.items():
+        assert min(again[name].intermediate_values) in {epochs, epochs + 1}
+    assert not list(out.glob("trials/*")), "checkpoints of trials that ended are of no use"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_what_was_found(tmp_path: Path) -> None:
+    """The first trial is of one epoch; most others would take very long."""
+    long = {"models.sasrec.training.epochs": [1, *range(900, 999)]}
+    sasrec = SASREC["models"]["sasrec"] | {"training": TRAINING | {"epochs": 1, "patience": 999}}
+    recipe = SASREC | {"models": {"sasrec": sasrec}, "search": long}
+    out = tmp_path / "out"
+    process = started(recipe, tmp_path, out)
+    until(lambda: (out / "best.yaml").exists() and list(out.glob("trials/*/log.jsonl")))
+    os.killpg(process.pid, signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert "interrupted; the same command goes on" in text
+    assert "Traceback" not in text
+    assert any(t.state == TrialState.RUNNING for t in journal(out))
+    assert load(out / "best.yaml").search == {}
+
+
+class Pretended:
+    """A subject whose trials reach what they are told, epoch by epoch."""
+
+    data_hash = "d"
+
+    def __init__(self, curves: dict[int, list[float]]) -> None:
+        self.curves, self.fits = curves, 0
+        self.space = Space.of(resolve(KNN | {}))
+
+    def fit(self, recipe, folder, threads, report):
+        from etalage.train.context import FitReport
+
+        self.fits += 1
+        for epoch, value in enumerate(self.curves[recipe.models["item_knn"]["n_neighbours"]], 1):
+            report(epoch, value)
+        return value, FitReport(seconds=1.0, best_epoch=epoch)
+
+
+def test_a_trial_that_falls_behind_is_ended_and_not_fitted_again(tmp_path: Path) -> None:
+    study = worker.open_study(tmp_path)
+    subject = Pretended({40: [0.1, 0.5, 0.6, 0.7], 1: [0.3, 0.4, 0.9, 0.9]})
+    for n in (40, 1, 1, 40):
+        params = {"models.item_knn.n_neighbours": n, "models.item_knn.recency": 0.0}
+        study.enqueue_trial({path: json.dumps(value) for path, value in params.items()})
+        worker._try(study, resolve(KNN | {}), subject, tmp_path, 1)
+    best, behind, same, again = study.trials
+    assert (best.state.name, best.value) == ("COMPLETE", 0.7)
+    assert (behind.state.name, behind.last_step) == ("PRUNED", 2), "0.4 after 0.5, at epoch 2"
+    assert (same.state.name, same.value, same.user_attrs["same_as"]) == ("PRUNED", 0.4, 1)
+    assert (again.state.name, again.value, again.user_attrs["same_as"]) == ("COMPLETE", 0.7, 0)
+    assert subject.fits == 2
+
+
+def test_the_recipes_own_settings_are_never_ended_early(tmp_path: Path) -> None:
+    study = worker.open_study(tmp_path)
+    subject = Pretended({40: [0.5, 0.5, 0.5], 1: [0.1, 0.1, 0.6]})
+    for n, attrs in ((40, None), (1, {"folder": worker.FIRST})):
+        params = {"models.item_knn.n_neighbours": n, "models.item_knn.recency": 0.0}
+        study.enqueue_trial({path: json.dumps(v) for path, v in params.items()}, user_attrs=attrs)
+        worker._try(study, resolve(KNN | {}), subject, tmp_path, 1)
+    assert [(t.state.name, t.value) for t in study.trials] == [("COMPLETE", 0.5), ("COMPLETE", 0.6)]
