@@ -23,7 +23,10 @@ QUICK = {
     "house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"],
     "ranking": [],
 }
-LONG = {"house": ["sasrec_quality.py", "demos.py", "peer_speed.py"], "ranking": ["ctr_speed.py"]}
+LONG = {
+    "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
+    "ranking": ["ctr_speed.py", "lazy_updates.py", "features_at_scale.py"],
+}
 
 
 def is_kept(row: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from etalage.train.config import TrainingConfig
 from etalage.train.context import Clock, FitReport, TrainContext
 from etalage.train.optimizer import Optimizer
 from etalage.train.team import Team
+from etalage.train.touched import TouchedAdam
 
 CUT = 0.1
 """What the learning rate is multiplied by when validations bring nothing any more."""
@@ -42,6 +43,7 @@ def train(
     validate: Callable[[], dict[str, float]] | None = None,
     tables: Iterable[torch.Tensor] = (),
     table_decay: float = 0.0,
+    touched: TouchedAdam | None = None,
 ) -> FitReport:
     """Runs epochs of `batches(rng)`, one optimiser step on `loss(batch)` each.
 
@@ -59,14 +61,20 @@ def train(
         context: seed, folder, clock.
         validate: metrics of the network as it stands; called in `eval()` mode.
         tables: weights of the network that have an L2 of their own, of weight `table_decay` / 2.
+        touched: moves these tables instead, where only rows that a batch reads shall move.
 
     Raises:
-        EtalageError: when the loss is no longer a number.
+        EtalageError: when the loss is no longer a number, or several processes move by touch.
         BundleError: for a checkpoint made of other data, settings, shapes or version, or broken.
     """
     clock = context.clock or Clock()
-    optimizer = Optimizer(network, config, tables, table_decay)
+    optimizer = Optimizer(network, config, tables, table_decay, touched)
     progress, best, team = Progress(), None, Team()
+    if touched is not None and team.size > 1:
+        raise EtalageError(
+            f"table_updates='touched' trains in one process; torchrun started {team.size}. "
+            "Start one, or set table_updates='all'"
+        )
     n_steps = -(-n_steps // team.size)
     path = context.folder / "checkpoint.safetensors" if context.folder else None
     made_of = _made_of(network, config, context)
@@ -173,6 +181,8 @@ def _run_epoch(
         if steps % CHECKED == 0 and not math.isfinite(total):
             break
     network.eval()
+    if optimizer.touched is not None:
+        optimizer.touched.flush()  # what is judged, kept and written is whole
     if not math.isfinite(total):
         raise EtalageError(
             f"the loss became {float(total)} in epoch {epoch + 1}, by step {steps}; "

@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from etalage.train.config import TrainingConfig
+from etalage.train.touched import TouchedAdam
+
+TOUCHED = -1
+"""Where the state of tables that move by touch stands among the weights, counted from 0."""
 
 
 class Optimizer:
@@ -16,7 +20,8 @@ class Optimizer:
 
     Tables of vectors may have a decay of their own: λ / 2 ‖E‖² in the loss of every step, whose
     gradient λ E is added before the norm of all gradients is clipped, as published click models
-    do it. It is added here because a loss would need the whole table in every graph.
+    do it. It is added here because a loss would need the whole table in every graph. Of tables that
+    move by touch, only the rows of the batch count in that norm.
     """
 
     def __init__(
@@ -25,8 +30,11 @@ class Optimizer:
         config: TrainingConfig,
         tables: Iterable[Tensor] = (),
         table_decay: float = 0.0,
+        touched: TouchedAdam | None = None,
     ) -> None:
-        self.weights = [*network.parameters()]
+        self.touched = touched
+        apart = set() if touched is None else {id(table) for table in touched.tables}
+        self.weights = [w for w in network.parameters() if id(w) not in apart]
         self.clip_norm = config.clip_norm
         self.tables, self.table_decay = [*tables], table_decay
         self.adam = torch.optim.AdamW(
@@ -39,12 +47,13 @@ class Optimizer:
 
     def step(self, rate: float) -> None:
         """Moves the weights along their gradients at a learning rate."""
+        blocks = [] if self.touched is None else self.touched.blocks
         if self.table_decay:
-            for table in self.tables:
+            for table in blocks or self.tables:
                 if table.grad is not None:
                     table.grad.add_(table.detach(), alpha=self.table_decay)
         if self.clip_norm is not None:
-            gradients = [w.grad for w in self.weights if w.grad is not None]
+            gradients = [w.grad for w in [*self.weights, *blocks] if w.grad is not None]
             scale = (self.clip_norm / (nn.utils.get_total_norm(gradients) + 1e-6)).clamp(max=1)
             # asking an accelerator whether it must would cost more than a product that need not be
             if scale.device.type != "cpu" or scale < 1:
@@ -52,11 +61,18 @@ class Optimizer:
         for group in self.adam.param_groups:
             group["lr"] = rate
         self.adam.step()
+        if self.touched is not None:
+            self.touched.step(rate)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return self.adam.state_dict()
+        state = self.adam.state_dict()
+        if self.touched is not None:
+            state["state"][TOUCHED] = self.touched.state_dict()
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts it back."""
+        if self.touched is not None:
+            self.touched.load_state_dict(state["state"].pop(TOUCHED))
         self.adam.load_state_dict(state)

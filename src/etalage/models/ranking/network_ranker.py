@@ -25,6 +25,7 @@ from etalage.seeds import torch_seed
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, train
 from etalage.train.objectives import self_ensemble
+from etalage.train.touched import TouchedAdam
 
 SCORED_AT_ONCE = 8192
 
@@ -46,6 +47,9 @@ class NetworkRanker(Ranker):
             self.network.out.bias.fill_(np.log(rate / (1 - rate)))  # the first step starts level
         self.network.to(context.device)
         rows = Rows(table, context.device)
+        tables, decay = [*self.network.tables], self.config.table_decay
+        if self.config.table_updates == "touched":
+            self.network.touched = TouchedAdam(tables, decay)
         report = train(
             self.network,
             lambda rng: rows.shuffled(settings.batch_size, rng),
@@ -54,9 +58,11 @@ class NetworkRanker(Ranker):
             config=settings,
             context=context,
             validate=context.judge_of(self),
-            tables=self.network.tables,
-            table_decay=self.config.table_decay,
+            tables=tables,
+            table_decay=decay,
+            touched=self.network.touched,
         )
+        self.network.touched = None
         self.network.to("cpu")
         return report
 
