@@ -29,7 +29,7 @@ def export_network(
     output: str,
     path: Path,
     *,
-    free_length: bool = False,
+    free_length: str | None = None,
 ) -> None:
     """Writes a network as one ONNX file whose first axis is free.
 
@@ -39,10 +39,13 @@ def export_network(
             lets products of three axes become faster ones of two.
         output: name of what comes out.
         path: the file.
-        free_length: leave the second axis free as well.
+        free_length: name of an input whose second axis is free as well.
     """
-    names = ("rows", "length") if free_length else ("rows",)
-    free = [torch.export.Dim(name, min=1) for name in names]
+    rows, length = (torch.export.Dim(axis, min=1) for axis in ("rows", "length"))
+    shapes = tuple(
+        ({0: rows} if x.shape[0] > 1 else {}) | ({1: length} if name == free_length else {})
+        for name, x in inputs.items()
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -55,10 +58,7 @@ def export_network(
                 tuple(inputs.values()),
                 input_names=list(inputs),
                 output_names=[output],
-                dynamic_shapes=tuple(
-                    {axis: dim for axis, dim in enumerate(free) if x.shape[axis] > 1}
-                    for x in inputs.values()
-                ),
+                dynamic_shapes=shapes,
                 dynamo=True,
                 external_data=False,
                 verbose=False,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from etalage.serve.runtime.engine import Answer, Clock, Engine
 from etalage.serve.runtime.live import Live
@@ -26,6 +27,8 @@ from etalage.serve.runtime.wire import OneWrite
 
 LOG = logging.getLogger("etalage.serve")
 RECOMMEND = ("user", "history", "k", "exclude", "context")
+GARBAGE = 20_000
+"""Objects made before garbage is looked for; an answer makes and drops hundreds, without cycles."""
 SCORE = ("user", "history", "items", "context")
 
 
@@ -41,10 +44,11 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await watcher
 
-    app = FastAPI(title="Etalage", lifespan=lifespan, openapi_url=None)
+    recommend = _answering(live, "/recommend", _recommend)
+    app = _App(recommend, title="Etalage", lifespan=lifespan, openapi_url=None)
     app.state.live = live
     add = app.router.add_route  # the plain route: no validation layer between socket and answer
-    add("/recommend", _answering(live, "/recommend", _recommend), methods=["POST"])
+    add("/recommend", recommend, methods=["POST"])  # other methods get its 405
     add("/score", _answering(live, "/score", _score), methods=["POST"])
     add("/items/{id:path}", _answering(live, "/items", _item), methods=["GET"])
     add("/healthz", _answering(live, "/healthz", _health), methods=["GET"])
@@ -85,9 +89,25 @@ PAGE_HEADERS = {
     "img-src data:; form-action 'self'; base-uri 'none'"
 }
 Ask = Callable[[Request, Live], Awaitable[dict[str, Any]]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def _answering(live: Live, path: str, ask: Ask) -> Callable[[Request], Awaitable[Response]]:
+class _App(FastAPI):
+    """An application whose busiest endpoint is found without routes and layers."""
+
+    def __init__(self, recommend: Endpoint, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._recommend = recommend
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (scope["path"], scope["method"]) == ("/recommend", "POST"):
+            response = await self._recommend(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def _answering(live: Live, path: str, ask: Ask) -> Endpoint:
     """Wraps an endpoint: request id, errors as JSON, counts and milliseconds."""
 
     async def endpoint(request: Request) -> Response:
@@ -123,7 +143,7 @@ def _request_id(request: Request) -> tuple[str, dict[str, str]]:
     """The id that the caller gave, or a new one; and the header that says it."""
     request_id = request.headers.get("x-request-id", "")[:100]
     if not request_id.isprintable() or not request_id:
-        request_id = uuid.uuid4().hex
+        request_id = f"{random.getrandbits(128):032x}"
     return request_id, {"x-request-id": request_id}
 
 
@@ -238,4 +258,5 @@ def serve(folder: Path, host: str = "127.0.0.1", port: int = 8000) -> None:
 
     app = create_app(folder)
     gc.freeze()  # what was loaded stays; looking at it again and again would delay answers
+    gc.set_threshold(GARBAGE)
     uvicorn.run(app, host=host, port=port, http=OneWrite, log_level="warning", access_log=False)
