@@ -19,10 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from etalage.serve.runtime.engine import Answer, Clock, Engine
+from etalage.serve.runtime.cards import cards
+from etalage.serve.runtime.engine import Clock, Engine
 from etalage.serve.runtime.live import Live
 from etalage.serve.runtime.page import apology, page, style
-from etalage.serve.runtime.requests import MOST_BYTES, Asked, RequestError, asked, read_body
+from etalage.serve.runtime.requests import MOST_BYTES, RequestError, asked, read_body
 from etalage.serve.runtime.wire import OneWrite
 
 LOG = logging.getLogger("etalage.serve")
@@ -141,10 +142,14 @@ def _answering(live: Live, path: str, ask: Ask) -> Endpoint:
 
 def _request_id(request: Request) -> tuple[str, dict[str, str]]:
     """The id that the caller gave, or a new one; and the header that says it."""
-    request_id = request.headers.get("x-request-id", "")[:100]
+    request_id = _header(request, b"x-request-id")[:100]
     if not request_id.isprintable() or not request_id:
         request_id = f"{random.getrandbits(128):032x}"
     return request_id, {"x-request-id": request_id}
+
+
+def _header(request: Request, name: bytes) -> str:
+    return next((v.decode("latin-1") for k, v in request.scope["headers"] if k == name), "")
 
 
 async def _recommend(request: Request, live: Live) -> dict[str, Any]:
@@ -156,7 +161,7 @@ async def _recommend(request: Request, live: Live) -> dict[str, Any]:
     if answer.degraded:
         live.counts["degraded"] += 1
         LOG.error("a degraded answer: %s", answer.degraded)
-    content = {"items": _cards(engine, question, answer), "unknown": question.unknown}
+    content = {"items": cards(engine, question.history, answer), "unknown": question.unknown}
     return _told(content, engine, answer.milliseconds, answer.degraded, question.note)
 
 
@@ -174,25 +179,6 @@ def _told(
         "degraded": degraded is not None,
         "reason": degraded or note,
     }
-
-
-def _cards(engine: Engine, question: Asked, answer: Answer) -> list[dict[str, Any]]:
-    """Items as JSON: what they are, what ordered them, their probabilities, and why."""
-    catalogue = engine.catalogue
-    cards = []
-    reasons = engine.reasons(question.history, answer.items)
-    n_cards = len(answer.items)
-    chances = [None] * n_cards if answer.probabilities is None else answer.probabilities.tolist()
-    rows = zip(answer.items.tolist(), answer.scores.tolist(), chances, reasons, strict=True)
-    for item, score, chance, why in rows:
-        card = catalogue.card(item)
-        card["score"], card["probability"] = score, chance
-        card["why"] = [
-            {"id": catalogue.ids.ids[i], "title": catalogue.titles[i], "similarity": s}
-            for i, s in why
-        ]
-        cards.append(card)
-    return cards
 
 
 async def _score(request: Request, live: Live) -> dict[str, Any]:
@@ -241,7 +227,7 @@ async def _health(request: Request, live: Live) -> dict[str, Any]:
 async def _body(request: Request) -> bytes:
     """The body, refused as soon as it is known to be too large."""
     refusal = RequestError(413, f"the body is larger than {MOST_BYTES // 1024} kB; send less")
-    length = request.headers.get("content-length", "")
+    length = _header(request, b"content-length")
     if length.isdecimal() and int(length) > MOST_BYTES:
         raise refusal
     body = bytearray()
