@@ -64,7 +64,9 @@ class Vocabulary:
 
     def indices(self, externals: Iterable[Any]) -> NDArray[np.int32]:
         """Returns int32 indices of external ids; -1 where unknown."""
-        return np.fromiter((self.index(e) for e in externals), dtype=np.int32)
+        kind, get = int if self.is_integer else str, self._index_of.get
+        rows = [get(e, UNKNOWN) if type(e) is kind else self.index(e) for e in externals]
+        return np.array(rows, dtype=np.int32)
 
     def externals(self, indices: Iterable[int] | NDArray[Any]) -> list[Any]:
         """Returns the external ids of indices; None for -1."""

@@ -165,12 +165,13 @@ def test_the_exported_network_says_what_torch_says(
         return
     model.export(tmp_path)
     network = onnxruntime.InferenceSession(tmp_path / "ranker.onnx")
-    for n in (1, 7):
+    for n, person in ((1, [3, -1, 0, 5]), (7, [-1, 2, -1, 4]), (7, [-1] * 4)):
         rows = table.take(slice(0, n))
         feed = {"categories": rows.categories.astype(np.int64), "numbers": rows.numbers}
         if rows.history is not None:  # one person, many candidates
-            rows.history[:] = rows.history[0]
-            feed["history"] = rows.history[:1].astype(np.int64)
+            rows.history[:] = person
+            known = [item + 1 for item in person if item >= 0]
+            feed["history"] = np.array([known or [0]])
         (logits,) = network.run(["logit"], feed)
         np.testing.assert_allclose(logits, model.score(rows), atol=1e-5)
 

@@ -30,7 +30,7 @@ def test_each_column_is_what_it_says(features: RankingFeatures) -> None:
     assert list(features.sizes.values()) == [5, 3, 3, 3, 3]
     # item (3 is never trained on), category, category of the last item, device, slot
     assert rows["categories"].tolist() == [[1, 1, 1, 2, 1], [2, 2, 1, 2, 1], [0, 0, 1, 2, 1]]
-    assert rows["history"].tolist() == [[1, 0, 2]]
+    assert rows["history"].tolist() == [[2, 1, 3]]
     numbers = dict(zip(features.numbers, rows["numbers"].T, strict=True))
     np.testing.assert_allclose(numbers["popularity"], np.log1p([3, 1, 0]) / np.log(8), rtol=1e-6)
     np.testing.assert_allclose(numbers["history_length"], 1)
@@ -42,22 +42,38 @@ def test_each_column_is_what_it_says(features: RankingFeatures) -> None:
 def test_no_history_and_strange_context_are_unknown(features: RankingFeatures) -> None:
     rows = features.rows(np.zeros(0, np.int32), np.array([2], np.int32), {"slot": 9})
     assert rows["categories"].tolist() == [[3, 1, 0, 0, 0]]
-    assert rows["history"].tolist() == [[-1, -1, -1]]
+    assert rows["history"].tolist() == [[0]]
     assert rows["numbers"][0, 1:].tolist() == [0, 0, 0, 0]
 
 
-def test_serving_and_training_agree(features: RankingFeatures) -> None:
-    histories = np.array([[-1, -1, -1], [-1, 3, 1], [0, 1, 2]], np.int32)
-    visits = np.array([2, 0, 1, 2, 1])
-    candidates = np.array([0, 1, 2, 3, 0], np.int32)
-    codes = np.tile(features.codes({"device": "desktop"}), (5, 1))
-    together = features.table(histories, visits, candidates, codes)
-    for row, (visit, candidate) in enumerate(zip(visits, candidates, strict=True)):
-        history = histories[visit][histories[visit] >= 0]
-        alone = features.rows(history, np.array([candidate], np.int32), {"device": "desktop"})
-        for block, name in zip(together[:2], ("categories", "numbers"), strict=True):
-            np.testing.assert_allclose(alone[name][0], block[row], rtol=1e-6)
-        assert alone["history"][0].tolist() == together[2][visit].tolist()
+@pytest.mark.parametrize("seed", range(30))
+def test_serving_and_training_agree(seed: int) -> None:
+    """One request is written for one visit, training for many: the numbers must be the same."""
+    rng = np.random.default_rng(seed)
+    n_items, longest = 12, 5
+    features = RankingFeatures(
+        popularity=rng.integers(0, 3, n_items),
+        category_of=rng.integers(0, 4, n_items).astype(np.int32),
+        n_categories=4,
+        content=rng.normal(size=(n_items, 3)).astype(np.float32) if seed % 2 else None,
+        contexts={"device": ["desktop", "phone"]},
+        defaults={},
+        history_length=longest,
+    )
+    people = [rng.integers(0, n_items, size).astype(np.int32) for size in (0, 1, 4, 5)]
+    histories = np.array([[-1] * (longest - len(h)) + h.tolist() for h in people], np.int32)
+    visits, candidates = rng.integers(0, 4, 20), rng.integers(0, n_items, 20).astype(np.int32)
+    codes = features.codes({"device": "phone"})
+    categories, numbers, newest = features.table(histories, visits, candidates, codes)
+    for visit, history in enumerate(people):
+        of_visit = visits == visit
+        older = rng.integers(0, n_items, 3 * (len(history) == longest)).astype(np.int32)
+        asked = np.concatenate([older, history])
+        alone = features.rows(asked, candidates[of_visit], {"device": "phone"})
+        assert alone["categories"].tolist() == categories[of_visit].tolist()
+        np.testing.assert_allclose(alone["numbers"], numbers[of_visit], atol=1e-6)
+        known = newest[visit][newest[visit] >= 0] + 1
+        assert alone["history"].tolist() == [known.tolist() or [0]]
 
 
 def test_files_keep_everything(features: RankingFeatures, tmp_path: Path) -> None:

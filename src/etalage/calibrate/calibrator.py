@@ -58,7 +58,8 @@ class Calibrator(ABC):
 
     def probability(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         """Probabilities, float64 (n,), never exactly 0 or 1."""
-        return sigmoid(np.clip(self.logit(logits, context), LEAST, MOST))
+        bounded = np.minimum(np.maximum(self.logit(logits, context), LEAST), MOST)
+        return 1 / (1 + np.exp(-bounded))
 
 
 def sigmoid(logits: ArrayLike) -> Floats:

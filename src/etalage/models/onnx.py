@@ -30,7 +30,7 @@ def export_network(
     output: str,
     path: Path,
     *,
-    free_length: bool = False,
+    free_length: str | None = None,
 ) -> None:
     """Writes a network as one ONNX file whose first axis is free.
 
@@ -41,10 +41,15 @@ def export_network(
             two.
         output: name of what comes out.
         path: the file.
-        free_length: leave the second axis free as well.
+        free_length: name of an input whose second axis is free as well.
     """
-    names = ("rows", "length") if free_length else ("rows",)
-    free = [torch.export.Dim(name, min=1) for name in names]
+    rows, length = (torch.export.Dim(axis, min=1) for axis in ("rows", "length"))
+    shapes = tuple(
+        x
+        if x is None
+        else ({0: rows} if x.shape[0] > 1 else {}) | ({1: length} if name == free_length else {})
+        for name, x in inputs.items()
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -57,12 +62,7 @@ def export_network(
                 tuple(inputs.values()),
                 input_names=[name for name, x in inputs.items() if x is not None],
                 output_names=[output],
-                dynamic_shapes=tuple(
-                    x
-                    if x is None
-                    else {axis: dim for axis, dim in enumerate(free) if x.shape[axis] > 1}
-                    for x in inputs.values()
-                ),
+                dynamic_shapes=shapes,
                 dynamo=True,
                 external_data=False,
                 verbose=False,

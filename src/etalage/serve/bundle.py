@@ -28,8 +28,8 @@ import orjson
 from etalage.artefact import Kind, sha256_of, strangers, whole_folder
 from etalage.errors import BundleError
 
-FORMAT = 2
-"""2: the encoder reads one history without padding."""
+FORMAT = 3
+"""3: the encoder and the ranker read one history without padding."""
 BUNDLE = Kind("bundle", "manifest.json", "etalage_bundle")
 NEEDED = ("items.json", "item_vectors.npy", "encoder.onnx", "popular.npy")
 FACTS = ("name", "model_version", "history_length", "n_candidates", "order", "repeats")

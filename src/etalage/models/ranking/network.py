@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
 
@@ -124,6 +124,12 @@ class Looked(NamedTuple):
         return torch.cat([self.flat, self.numbers], 1) if self.numbers.shape[1] else self.flat
 
 
+def mean_of_taken(vectors: Tensor, codes: Tensor) -> Tensor:
+    """Mean (B, 1, D) of vectors (B, L, D) over the places that are taken, 0 where none is."""
+    taken = (codes > 0).sum(1, keepdim=True)[:, :, None]  # (B, 1, 1)
+    return vectors.sum(1, keepdim=True) / taken.clamp(min=1)
+
+
 class RankingNetwork(nn.Module, ABC):
     """One table of vectors for all fields; code 0 of a field is unknown, and counts as zero.
 
@@ -179,28 +185,45 @@ class RankingNetwork(nn.Module, ABC):
         categories whole (B, F); numbers float (B, M); history whole (B, L), or (1, L) where it is
         the same for all rows; bags whole (B, W).
         """
-        b = categories.shape[0]  # len() would fix it in an exported network
         ids = categories + self.starts * (categories > 0)  # (B, F)
         past_ids = None if history is None else history + 1  # (B, L): the codes of the first field
-        bag_ids = []
-        if bags is not None:
-            parts = bags.split(self.bag_lengths, 1)
-            for codes, start in zip(parts, self.bag_starts, strict=True):
-                bag_ids.append(codes + start * (codes > 0))
+        bag_ids = self.bag_ids(bags)
         tables: Sequence[Tensor] = [*self.tables]
         if self.touched is not None and self.training:
             every = [ids, *bag_ids, *([] if past_ids is None else [past_ids])]
             tables, places = self.touched.read(*every)
             ids, bag_ids = places[0], places[1 : 1 + len(bag_ids)]
             past_ids = None if past_ids is None else places[-1]
+        return self.looked(tables, ids, numbers, past_ids, bag_ids)
+
+    def bag_ids(self, bags: Tensor | None) -> list[Tensor]:
+        """Rows of the codes of each bag, (B, its places), 0 where there is none."""
+        if bags is None:
+            return []
+        parts = bags.split(self.bag_lengths, 1)
+        return [
+            codes + start * (codes > 0) for codes, start in zip(parts, self.bag_starts, strict=True)
+        ]
+
+    def looked(
+        self,
+        tables: Sequence[Tensor],
+        ids: Tensor,
+        numbers: Tensor,
+        past_ids: Tensor | None,
+        bag_ids: list[Tensor],
+        mean: Callable[[Tensor, Tensor], Tensor] = mean_of_taken,
+    ) -> Looked:
+        """Reads rows of the tables, with `mean` over the places of a history."""
+        b = ids.shape[0]  # len() would fix it in an exported network
         read = []
         past = numbers.new_zeros(b, 0, self.width)
         for n, table in enumerate(tables):
             fields = [looked_up(table, ids)]
-            fields += [_mean(looked_up(table, codes), codes) for codes in bag_ids]
+            fields += [mean_of_taken(looked_up(table, codes), codes) for codes in bag_ids]
             if past_ids is not None:
                 vectors = looked_up(table, past_ids)  # (B, L, D)
-                fields.append(_mean(vectors, past_ids).expand(b, 1, -1))
+                fields.append(mean(vectors, past_ids).expand(b, 1, -1))
                 past = vectors if n == 0 else past
             if len(self.number_tables):
                 fields.append(numbers[:, :, None] * self.number_tables[n])
@@ -240,9 +263,3 @@ class RankingNetwork(nn.Module, ABC):
 
 def _drawn(n_rows: int, width: int) -> Tensor:
     return torch.empty(n_rows, width).normal_(std=0.01)
-
-
-def _mean(vectors: Tensor, codes: Tensor) -> Tensor:
-    """Mean (B, 1, D) of vectors (B, L, D) over the places that are taken, 0 where none is."""
-    taken = (codes > 0).sum(1, keepdim=True)[:, :, None]  # (B, 1, 1)
-    return vectors.sum(1, keepdim=True) / taken.clamp(min=1)

@@ -20,6 +20,7 @@ from etalage.models.onnx import export_network
 from etalage.models.ranker import Ranker
 from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
 from etalage.models.ranking.rows import Batch, Rows
+from etalage.models.ranking.served import OnePerson
 from etalage.models.weights import put_weights, weights_of
 from etalage.seeds import torch_seed
 from etalage.train.context import FitReport, TrainContext
@@ -99,20 +100,21 @@ class NetworkRanker(Ranker):
 
     def export(self, folder: Path) -> None:
         """Writes `ranker.onnx`: categories int64 (B, F), numbers float32 (B, M), and, where the
-        table had them, history int64 (1, L), that of one person, and bags int64 (B, W) -> logit
-        float32 (B,)."""
+        table had them, history int64 (1, any L), the codes of one person's known items, or one 0
+        where there are none, and bags int64 (B, W) -> logit float32 (B,)."""
         columns = self._fitted()
         inputs: dict[str, Tensor | None] = {
             "categories": torch.ones(2, len(columns.sizes), dtype=torch.int64),
             "numbers": torch.zeros(2, columns.n_numbers),
         }
         if columns.history_length or columns.bags:
-            length = columns.history_length
-            inputs["history"] = torch.zeros(1, length, dtype=torch.int64) if length else None
+            history = torch.ones(1, 2, dtype=torch.int64)
+            inputs["history"] = history if columns.history_length else None
         if columns.bags:
             places = sum(length for _, length in columns.bags)
             inputs["bags"] = torch.ones(2, places, dtype=torch.int64)
-        export_network(self.network.served(), inputs, "logit", folder / "ranker.onnx")
+        network, path = OnePerson(self.network.served()), folder / "ranker.onnx"
+        export_network(network, inputs, "logit", path, free_length="history")
 
     def save(self, folder: Path) -> None:
         columns = self._fitted()

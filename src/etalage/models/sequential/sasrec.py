@@ -8,7 +8,7 @@ P positions with a next item.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import BLOCK, export_network, export_scan
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import Sequences, newest_tensor
+from etalage.models.sequential.served import Newest
 from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
@@ -97,30 +98,6 @@ class SASRecNetwork(nn.Module):
         return self.norm(last(x, mask, newest_only=newest_only))
 
 
-class _Newest(nn.Module):
-    """The state of the newest position of histories without padding: all that serving asks for.
-
-    Where nothing is padding many small operations fall away, which cost a single request more
-    than its products.
-    """
-
-    def __init__(self, network: SASRecNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, history: Tensor) -> Tensor:
-        """history int64 (B, L) -> state float (B, D)."""
-        network, length = self.network, history.shape[1]
-        x = network.items(history) + network.places.weight[:length]  # (B, L, D)
-        *blocks, last = network.blocks
-        if blocks:
-            order = torch.arange(length)
-            past = (order[:, None] >= order)[None, None]  # (1, 1, L, L)
-            for block in blocks:
-                x = block(x, past)
-        return network.norm(last(x, None, newest_only=True))[:, 0]
-
-
 class SASRec(Recommender):
     """score(i) = state of the newest position · vector of item i."""
 
@@ -191,7 +168,9 @@ class SASRec(Recommender):
         self.check_fitted()
         history = {"history": (torch.arange(self.config.max_length) % self.n_items)[None]}
         path = folder / "encoder.onnx"
-        export_network(_Newest(self.network), history, "state", path, free_length=True)
+        network, blocks = self.network, cast(list[CausalBlock], list(self.network.blocks))
+        newest = Newest(network.items, network.places, blocks, network.norm)
+        export_network(newest, history, "state", path, free_length="history")
         vectors = self.item_vectors()
         np.save(folder / "item_vectors.npy", vectors)
         if self.n_items >= LARGE and self.config.width % BLOCK == 0:

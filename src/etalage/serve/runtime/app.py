@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,15 +17,19 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
-from etalage.serve.runtime.engine import Answer, Clock, Engine
+from etalage.serve.runtime.cards import cards
+from etalage.serve.runtime.engine import Clock, Engine
 from etalage.serve.runtime.live import Live
 from etalage.serve.runtime.page import apology, page, style
-from etalage.serve.runtime.requests import MOST_BYTES, Asked, RequestError, asked, read_body
+from etalage.serve.runtime.requests import MOST_BYTES, RequestError, asked, read_body
 from etalage.serve.runtime.wire import OneWrite
 
 LOG = logging.getLogger("etalage.serve")
 RECOMMEND = ("user", "history", "k", "exclude", "context")
+GARBAGE = 20_000
+"""Objects made before garbage is looked for; an answer makes and drops hundreds, without cycles."""
 SCORE = ("user", "history", "items", "context")
 
 
@@ -41,10 +45,11 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await watcher
 
-    app = FastAPI(title="Etalage", lifespan=lifespan, openapi_url=None)
+    recommend = _answering(live, "/recommend", _recommend)
+    app = _App(recommend, title="Etalage", lifespan=lifespan, openapi_url=None)
     app.state.live = live
     add = app.router.add_route  # the plain route: no validation layer between socket and answer
-    add("/recommend", _answering(live, "/recommend", _recommend), methods=["POST"])
+    add("/recommend", recommend, methods=["POST"])  # other methods get its 405
     add("/score", _answering(live, "/score", _score), methods=["POST"])
     add("/items/{id:path}", _answering(live, "/items", _item), methods=["GET"])
     add("/healthz", _answering(live, "/healthz", _health), methods=["GET"])
@@ -85,9 +90,25 @@ PAGE_HEADERS = {
     "img-src data:; form-action 'self'; base-uri 'none'"
 }
 Ask = Callable[[Request, Live], Awaitable[dict[str, Any]]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def _answering(live: Live, path: str, ask: Ask) -> Callable[[Request], Awaitable[Response]]:
+class _App(FastAPI):
+    """An application whose busiest endpoint is found without routes and layers."""
+
+    def __init__(self, recommend: Endpoint, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._recommend = recommend
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (scope["path"], scope["method"]) == ("/recommend", "POST"):
+            response = await self._recommend(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def _answering(live: Live, path: str, ask: Ask) -> Endpoint:
     """Wraps an endpoint: request id, errors as JSON, counts and milliseconds."""
 
     async def endpoint(request: Request) -> Response:
@@ -121,10 +142,14 @@ def _answering(live: Live, path: str, ask: Ask) -> Callable[[Request], Awaitable
 
 def _request_id(request: Request) -> tuple[str, dict[str, str]]:
     """The id that the caller gave, or a new one; and the header that says it."""
-    request_id = request.headers.get("x-request-id", "")[:100]
+    request_id = _header(request, b"x-request-id")[:100]
     if not request_id.isprintable() or not request_id:
-        request_id = uuid.uuid4().hex
+        request_id = f"{random.getrandbits(128):032x}"
     return request_id, {"x-request-id": request_id}
+
+
+def _header(request: Request, name: bytes) -> str:
+    return next((v.decode("latin-1") for k, v in request.scope["headers"] if k == name), "")
 
 
 async def _recommend(request: Request, live: Live) -> dict[str, Any]:
@@ -136,7 +161,7 @@ async def _recommend(request: Request, live: Live) -> dict[str, Any]:
     if answer.degraded:
         live.counts["degraded"] += 1
         LOG.error("a degraded answer: %s", answer.degraded)
-    content = {"items": _cards(engine, question, answer), "unknown": question.unknown}
+    content = {"items": cards(engine, question.history, answer), "unknown": question.unknown}
     return _told(content, engine, answer.milliseconds, answer.degraded, question.note)
 
 
@@ -154,25 +179,6 @@ def _told(
         "degraded": degraded is not None,
         "reason": degraded or note,
     }
-
-
-def _cards(engine: Engine, question: Asked, answer: Answer) -> list[dict[str, Any]]:
-    """Items as JSON: what they are, what ordered them, their probabilities, and why."""
-    catalogue = engine.catalogue
-    cards = []
-    reasons = engine.reasons(question.history, answer.items)
-    n_cards = len(answer.items)
-    chances = [None] * n_cards if answer.probabilities is None else answer.probabilities.tolist()
-    rows = zip(answer.items.tolist(), answer.scores.tolist(), chances, reasons, strict=True)
-    for item, score, chance, why in rows:
-        card = catalogue.card(item)
-        card["score"], card["probability"] = score, chance
-        card["why"] = [
-            {"id": catalogue.ids.ids[i], "title": catalogue.titles[i], "similarity": s}
-            for i, s in why
-        ]
-        cards.append(card)
-    return cards
 
 
 async def _score(request: Request, live: Live) -> dict[str, Any]:
@@ -221,7 +227,7 @@ async def _health(request: Request, live: Live) -> dict[str, Any]:
 async def _body(request: Request) -> bytes:
     """The body, refused as soon as it is known to be too large."""
     refusal = RequestError(413, f"the body is larger than {MOST_BYTES // 1024} kB; send less")
-    length = request.headers.get("content-length", "")
+    length = _header(request, b"content-length")
     if length.isdecimal() and int(length) > MOST_BYTES:
         raise refusal
     body = bytearray()
@@ -238,4 +244,5 @@ def serve(folder: Path, host: str = "127.0.0.1", port: int = 8000) -> None:
 
     app = create_app(folder)
     gc.freeze()  # what was loaded stays; looking at it again and again would delay answers
+    gc.set_threshold(GARBAGE)
     uvicorn.run(app, host=host, port=port, http=OneWrite, log_level="warning", access_log=False)

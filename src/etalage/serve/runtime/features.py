@@ -10,6 +10,7 @@ M numbers, D width of a content vector.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from etalage.errors import BundleError
 
+NOBODY = np.zeros(1, dtype=np.int64)
 Rows = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]
 
 
@@ -54,7 +56,7 @@ class RankingFeatures:
             sizes[f"context {name}" if name in sizes else name] = len(values) + 1
         return sizes
 
-    @property
+    @cached_property
     def numbers(self) -> tuple[str, ...]:
         """Names of the numbers, in column order."""
         names = ("popularity", "history_length", "category_share")
@@ -65,6 +67,11 @@ class RankingFeatures:
         """Popularity of each item on a scale from 0 to 1, log(1 + n) / log(1 + most), (N,)."""
         most = np.log1p(self.popularity.max(initial=1))
         return (np.log1p(self.popularity) / most).astype(np.float32)
+
+    @cached_property
+    def item_codes(self) -> NDArray[np.int64]:
+        """Code of each item, its index + 1, or 0 where training never saw it, (N,)."""
+        return np.where(self.popularity > 0, np.arange(1, len(self.popularity) + 1), 0)
 
     def codes(self, context: Mapping[str, Any]) -> NDArray[np.int32]:
         """Codes of one request's context, int32 (fields of context,)."""
@@ -81,23 +88,42 @@ class RankingFeatures:
         candidates: NDArray[np.int32],
         context: Mapping[str, Any],
     ) -> dict[str, NDArray[Any]]:
-        """What `ranker.onnx` is fed for the candidates of one request.
+        """What `ranker.onnx` is fed for the candidates of one request: a `table` of one visit.
+
+        It is written for one visit: a request would else pay for the axes of many.
 
         Args:
             history: item indices, oldest first, int32 (L,); may be empty.
             candidates: item indices, int32 (R,).
             context: values by name; what is not known is taken as unknown.
         """
-        newest = np.full((1, self.history_length), -1, dtype=np.int32)
         kept = history[-self.history_length :]
-        if len(kept):
-            newest[0, -len(kept) :] = kept
-        visits = np.zeros(len(candidates), dtype=np.int64)
-        categories, numbers, histories = self.table(newest, visits, candidates, self.codes(context))
+        own = self.category_of.take(candidates)  # (R,)
+        of_history = self.category_of.take(kept)
+        categories = np.empty((len(candidates), len(self.sizes)), dtype=np.int64)
+        categories[:, 0] = self.item_codes.take(candidates)
+        categories[:, 1] = own
+        categories[:, 2] = of_history[-1] if len(kept) else 0
+        categories[:, 3:] = self.codes(context)
+        shares = np.bincount(of_history, minlength=self.n_categories + 1) / max(len(kept), 1)
+        shares[0] = 0
+        numbers = np.empty((len(candidates), len(self.numbers)), dtype=np.float32)
+        numbers[:, 0] = self.fame.take(candidates)
+        numbers[:, 1] = math.log1p(len(kept)) / math.log1p(self.history_length)
+        numbers[:, 2] = shares.take(own)
+        if self.content is not None and len(kept):
+            vectors = self.content.take(kept, 0)  # (L, D)
+            tastes = np.empty((2, vectors.shape[1]), dtype=np.float32)
+            tastes[0], tastes[1] = vectors.sum(0) / np.float32(len(kept)), vectors[-1]
+            numbers[:, 3:] = self.content.take(candidates, 0) @ tastes.T
+        elif self.content is not None:
+            numbers[:, 3:] = 0
+        known = self.item_codes.take(kept)
+        known = known[known > 0]
         return {
-            "categories": categories.astype(np.int64),
+            "categories": categories,
             "numbers": numbers,
-            "history": histories.astype(np.int64),
+            "history": (known if len(known) else NOBODY)[None],
         }
 
     def table(
@@ -121,7 +147,7 @@ class RankingFeatures:
         own = self.category_of[candidates]  # (R,)
         fame = self.fame[candidates]
         categories = np.empty((len(candidates), len(self.sizes)), dtype=np.int32)
-        categories[:, 0] = np.where(fame > 0, candidates + 1, 0)
+        categories[:, 0] = self.item_codes[candidates]
         categories[:, 1] = own
         categories[:, 2] = np.where(last >= 0, self.category_of[last], 0)[visits]
         categories[:, 3:] = codes

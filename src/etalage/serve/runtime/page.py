@@ -101,8 +101,7 @@ def _examples(engine: Engine) -> str:
 
 def _card(engine: Engine, item: int) -> dict[str, Any]:
     card = engine.catalogue.card(item)
-    codes = card["codes"]
-    tiles = [(code, code * 137.508 % 360) for code in codes] if isinstance(codes, list) else []
+    tiles = [(code, code * 137.508 % 360) for code in card["codes"] or []]
     return card | {
         "tiles": tiles,
         "picture": picture(str(card["category"]), str(card["id"]), tiles),

@@ -10,6 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from etalage.errors import did_you_mean
+from etalage.ids import UNKNOWN
 from etalage.serve.runtime.engine import Engine
 
 MOST_BYTES = 256 * 1024
@@ -71,8 +72,9 @@ def asked(fields: dict[str, Any], engine: Engine) -> Asked:
         if not externals:
             return NOTHING
         found = engine.catalogue.ids.indices(externals)
-        if (found < 0).any():
-            unknown.extend(e for e, i in zip(externals, found.tolist(), strict=True) if i < 0)
+        rows = found.tolist()
+        if UNKNOWN in rows:
+            unknown.extend(e for e, row in zip(externals, rows, strict=True) if row == UNKNOWN)
             found = found[found >= 0]
         return found
 
