@@ -20,6 +20,7 @@ def ctr(
         typer.Option(metavar="KIND", help="Rankers of this kind alone. May be repeated."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each row.")] = 3,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results (runs/reproduce/ctr/DATA).")
     ] = None,
@@ -39,6 +40,14 @@ def ctr(
     table = click_table(data).only(only or [])
     folder = out or Path("runs/reproduce/ctr") / data
     check_folder(folder)
-    lines = reproduce(table, loader(data), folder, seeds, typer.echo, progress=sys.stderr.isatty())
+    lines = reproduce(
+        table,
+        loader(data),
+        folder,
+        seeds,
+        typer.echo,
+        progress=sys.stderr.isatty(),
+        device=device,
+    )
     Console(width=None if sys.stdout.isatty() else 130).print(rich_table(table, lines))
     typer.echo(f"table: {folder / 'table.md'}, picture: {folder / 'table.svg'}")

@@ -35,6 +35,7 @@ RANKERS: dict[str, str] = {
     "finalnet": "etalage.models.ranking.finalnet:FinalNet",
     "din": "etalage.models.ranking.din:DIN",
     "qnn": "etalage.models.ranking.qnn:QNN",
+    "ensemble": "etalage.models.ranking.ensemble:Ensemble",
 }
 Role = Literal["recommender", "ranker"]
 ROLES: dict[Role, dict[str, str]] = {"recommender": MODELS, "ranker": RANKERS}

@@ -75,7 +75,9 @@ class ClickJob:
             "version": __version__,
         }
 
-    def run(self, tables: ClickTables, folder: Path, *, progress: bool = False) -> dict[str, Any]:
+    def run(
+        self, tables: ClickTables, folder: Path, *, progress: bool = False, device: str = "cpu"
+    ) -> dict[str, Any]:
         """Fits, calibrates and judges; a fit that was interrupted goes on from `folder`.
 
         Returns the key and, as JSON-ready values: `auc`, `log_loss` and `log_loss_calibrated` on
@@ -95,6 +97,7 @@ class ClickJob:
             folder=folder,
             monitor=lambda judged: click_metrics(judged, tables.valid),
             progress=progress,
+            device=device,
         )
         fit, _ = resumed(lambda: ranker.fit(tables.train, context), context)
         rng = generator(self.seed, "calibrator")
@@ -112,7 +115,8 @@ class ClickJob:
             "epochs": fit.epochs,
             "best_epoch": fit.best_epoch,
         }
-        (folder / CHECKPOINT).unlink(missing_ok=True)  # large, and of no more use
+        for checkpoint in folder.rglob(CHECKPOINT):
+            checkpoint.unlink()  # large, and of no more use
         return result
 
 

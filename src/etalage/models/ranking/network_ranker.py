@@ -99,38 +99,37 @@ class NetworkRanker(Ranker):
         return logits.cpu().numpy()
 
     def export(self, folder: Path) -> None:
-        """Writes `ranker.onnx`: categories int64 (B, F), numbers float32 (B, M), and, where the
-        table had them, history int64 (1, any L), the codes of one person's known items, or one 0
-        where there are none, and bags int64 (B, W) -> logit float32 (B,)."""
-        columns = self._fitted()
-        inputs: dict[str, Tensor | None] = {
-            "categories": torch.ones(2, len(columns.sizes), dtype=torch.int64),
-            "numbers": torch.zeros(2, columns.n_numbers),
-        }
-        if columns.history_length or columns.bags:
-            history = torch.ones(1, 2, dtype=torch.int64)
-            inputs["history"] = history if columns.history_length else None
-        if columns.bags:
-            places = sum(length for _, length in columns.bags)
-            inputs["bags"] = torch.ones(2, places, dtype=torch.int64)
-        network, path = OnePerson(self.network.served()), folder / "ranker.onnx"
-        export_network(network, inputs, "logit", path, free_length="history")
+        """Writes `ranker.onnx` as `export_ranker` does."""
+        export_ranker(OnePerson(self.fitted_network().served()), self.columns, folder)
 
     def save(self, folder: Path) -> None:
-        columns = self._fitted()
-        shape = np.array([columns.n_numbers, columns.history_length, *columns.sizes])
-        bags = np.array(columns.bags, dtype=np.int64).reshape(-1, 2)
-        save_arrays(folder, self, shape=shape, bags=bags, **weights_of(self.network))
+        save_arrays(folder, self, **self.arrays())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         model, arrays = load_arrays(folder, cls)
+        model.put(arrays, folder)
+        return model
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The fitted state."""
+        columns = self._fitted()
+        shape = np.array([columns.n_numbers, columns.history_length, *columns.sizes])
+        bags = np.array(columns.bags, dtype=np.int64).reshape(-1, 2)
+        return {"shape": shape, "bags": bags, **weights_of(self.network)}
+
+    def put(self, arrays: dict[str, NDArray[Any]], folder: Path) -> None:
+        """Takes the state that `arrays` gave; BundleError names the folder where it is another."""
         n_numbers, history_length, *sizes = arrays.pop("shape").tolist()
         bags = tuple((size, length) for size, length in arrays.pop("bags").tolist())
-        model.columns = Columns(tuple(sizes), n_numbers, history_length, bags)
-        model.network = model._initial(seed=0)
-        put_weights(model.network, arrays, folder)
-        return model
+        self.columns = Columns(tuple(sizes), n_numbers, history_length, bags)
+        self.network = self._initial(seed=0)
+        put_weights(self.network, arrays, folder)
+
+    def fitted_network(self) -> RankingNetwork:
+        """The network; NotFittedError before `fit`."""
+        self._fitted()
+        return self.network
 
     def _initial(self, seed: int) -> RankingNetwork:
         with torch.random.fork_rng(devices=[]):
@@ -156,6 +155,24 @@ class NetworkRanker(Ranker):
                 f"the table has (code counts, numbers, history length, bags) {_said(given)}; this "
                 f"ranker was fitted on {_said(fitted)}"
             )
+
+
+def export_ranker(network: nn.Module, columns: Columns | None, folder: Path) -> None:
+    """Writes `ranker.onnx`: categories int64 (B, F), numbers float32 (B, M), and, where the table
+    had them, history int64 (1, any L), the codes of one person's known items, or one 0 where there
+    are none, and bags int64 (B, W) -> logit float32 (B,)."""
+    assert columns is not None
+    inputs: dict[str, Tensor | None] = {
+        "categories": torch.ones(2, len(columns.sizes), dtype=torch.int64),
+        "numbers": torch.zeros(2, columns.n_numbers),
+    }
+    if columns.history_length or columns.bags:
+        history = torch.ones(1, 2, dtype=torch.int64)
+        inputs["history"] = history if columns.history_length else None
+    if columns.bags:
+        places = sum(length for _, length in columns.bags)
+        inputs["bags"] = torch.ones(2, places, dtype=torch.int64)
+    export_network(network, inputs, "logit", folder / "ranker.onnx", free_length="history")
 
 
 def _said(columns: Columns) -> tuple[object, ...]:

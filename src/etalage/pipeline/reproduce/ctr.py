@@ -42,7 +42,14 @@ def loader(data: str) -> Load:
 
 
 def reproduce(
-    table: Table, load: Load, out: Path, n_seeds: int, say: Say, *, progress: bool = False
+    table: Table,
+    load: Load,
+    out: Path,
+    n_seeds: int,
+    say: Say,
+    *,
+    progress: bool = False,
+    device: str = "cpu",
 ) -> list[Line]:
     """Computes a table again; leaves `results.jsonl`, `table.md`, `table.csv` and `table.svg`.
 
@@ -57,6 +64,7 @@ def reproduce(
         n_seeds: runs of each row, with seeds 0, 1, ...
         say: takes one line a run, as it ends.
         progress: show progress bars on a terminal.
+        device: cpu or cuda.
 
     Raises:
         RecipeError: for a setting that does not exist, before any work.
@@ -72,7 +80,7 @@ def reproduce(
                 key: _hashed(load(row.data))
             }  # one at a time: rows of like data stand together
         found = [
-            _result(row, seed, *parts[key], results, out, say, progress=progress)
+            _result(row, seed, *parts[key], results, out, say, progress=progress, device=device)
             for seed in range(n_seeds)
         ]
         lines.append(line_of(row, found))
@@ -94,6 +102,7 @@ def _result(
     say: Say,
     *,
     progress: bool,
+    device: str,
 ) -> dict[str, Any]:
     """The result of one row and seed, from the file where it is there."""
     job = ClickJob.of(row.ranker, seed, data_hash)
@@ -101,7 +110,7 @@ def _result(
     if result is None:
         key = job.key
         folder = out / "fits" / f"{key['kind']}-{key['settings_hash'][:8]}-{data_hash[:8]}-{seed}"
-        result, note = job.run(tables, folder, progress=progress), ""
+        result, note = job.run(tables, folder, progress=progress, device=device), ""
         results.append({"name": row.name, **result})
     say(
         f"{row.name}, seed {seed}: AUC {result['auc']:.4f}, log-loss {result['log_loss']:.4f}, "
