@@ -19,8 +19,14 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-QUICK = {"house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"]}
-LONG = {"house": ["sasrec_quality.py", "demos.py", "peer_speed.py"]}
+QUICK = {
+    "house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"],
+    "ranking": [],
+}
+LONG = {
+    "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
+    "ranking": ["features_at_scale.py"],
+}
 
 
 def is_kept(row: dict[str, Any]) -> bool:
