@@ -222,6 +222,13 @@ def test_rows_that_teach_nothing_are_refused(frames, options, message) -> None:
         ClickVocabulary.learn(frames, **options)
 
 
+def test_a_slip_in_the_fields_is_told_before_a_long_log_is_read() -> None:
+    parts = iter([CLICKS, CLICKS])
+    with pytest.raises(DataError, match="the person 'shpo' is no category field"):
+        ClickVocabulary.learn(parts, FIELDS, person="shpo")
+    assert len([*parts]) == 1
+
+
 def test_a_stored_vocabulary_codes_alike(tmp_path: Path) -> None:
     vocabulary = ClickVocabulary.learn(CLICKS, FIELDS, person="shop")
     vocabulary.save(tmp_path / "vocabulary")

@@ -57,12 +57,7 @@ class ClickVocabulary:
     a person that is not known is a group of its own."""
 
     def __post_init__(self) -> None:
-        if "label" in self.fields:
-            raise DataError("the label is among the fields; it cannot be predicted from itself")
-        if self.person is not None and not isinstance(self.fields.get(self.person), Category):
-            raise DataError(
-                f"the person {self.person!r} is no category field; fields are {[*self.fields]}"
-            )
+        _check_declared(self.fields, self.person)
 
     @classmethod
     def learn(
@@ -85,7 +80,9 @@ class ClickVocabulary:
         n = 0
         for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
             fields = fields_of(frame) if fields is None else fields
-            tallies = tallies or {name: tally_of(kind) for name, kind in fields.items()}
+            if not tallies:  # a long log should not be read before a slip in these is told
+                _check_declared(fields, person)
+                tallies = {name: tally_of(kind) for name, kind in fields.items()}
             keys = keys_of(frame, fields, n)
             sums = keys.select(t.sums(pl.col(name)).alias(name) for name, t in tallies.items())
             for name, tally in tallies.items():
@@ -95,8 +92,6 @@ class ClickVocabulary:
             n += len(frame)
         if not n or fields is None:
             raise DataError("there are no rows to learn a vocabulary from")
-        if not fields:
-            raise DataError("no field is named to predict the label from")
         if len(labels) == 1:
             raise DataError(
                 f"the label is {labels.pop()} in all {n:,} training rows; there is nothing to "
@@ -231,6 +226,15 @@ class ClickVocabulary:
             raise BundleError(
                 f"no vocabulary can be read from {folder} ({why}); save it again"
             ) from error
+
+
+def _check_declared(fields: Fields, person: str | None) -> None:
+    if not fields:
+        raise DataError("no field is named to predict the label from")
+    if "label" in fields:
+        raise DataError("the label is among the fields; it cannot be predicted from itself")
+    if person is not None and not isinstance(fields.get(person), Category):
+        raise DataError(f"the person {person!r} is no category field; fields are {[*fields]}")
 
 
 def _labels(frame: pl.DataFrame, first_row: int) -> pl.Series:
