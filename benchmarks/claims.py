@@ -101,7 +101,9 @@ def machine() -> str:
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     model = re.search(r"model name\s*:\s*(.+)", text)
-    return f"{os.cpu_count()} cores {model[1].strip() if model else platform.machine()}"
+    n_all, n_ours = os.cpu_count(), len(os.sched_getaffinity(0))
+    cores = f"{n_ours} cores" if n_ours == n_all else f"{n_ours} of {n_all} cores"
+    return f"{cores} {model[1].strip() if model else platform.machine()}"
 
 
 def newest(family: str) -> dict[str, dict[str, Any]]:

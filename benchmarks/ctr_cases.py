@@ -4,17 +4,16 @@ Letters: F fields, D width of a field, d = F D.
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from etalage.data.features import FeatureTable
+from etalage.data.formats.ctr import frappe, movielens_1m
 
 DATA = Path(os.environ.get("ETALAGE_DATA", Path(__file__).parents[1] / "../shared/data")) / "ctr"
 PARTS = ("train", "valid")
@@ -41,7 +40,8 @@ class Case:
 
 def _deepfm(n_codes: int, times: float) -> Case:
     settings = {"kind": "deepfm", "width": 16, "hidden": [400] * 3, "dropout": 0.2,
-                "table_decay": 1e-5, "vector_decay": 0.0}  # fmt: skip
+                "table_decay": 1e-5, "vector_decay": 0.0,
+                "table_updates": "touched" if n_codes > 1_000_000 else "all"}  # fmt: skip
     name = f"DeepFM on {n_codes:,} synthetic codes"
     return Case(name, f"synthetic-{n_codes}", settings, 10_000, "fuxictr", times=times)
 
@@ -54,7 +54,7 @@ CASES = (
     ),
     Case(
         "DCN-V2 on Frappe", "frappe",
-        {"kind": "dcn", "width": 10, "n_crosses": 3, "hidden": [400] * 3, "batch_norm": True,
+        {"kind": "dcn_v2", "width": 10, "n_crosses": 3, "hidden": [400] * 3, "batch_norm": True,
          "dropout": 0.4, "table_decay": 0.05, "vector_decay": 0.0},
         4096, "fuxictr", times=2.5,
     ),
@@ -95,8 +95,12 @@ def write(data: str, folder: Path) -> Tables:
     if data.startswith("synthetic"):
         tables = synthetic(int(data.split("-")[1]))
     else:
-        readers: dict[str, Callable[[], Tables]] = {"frappe": frappe, "movielens": movielens}
-        tables = readers[data]()
+        train, valid, _ = (
+            frappe(DATA / "frappe_x1r", min_count=2)
+            if data == "frappe"
+            else movielens_1m(DATA / "movielens-1m")
+        )
+        tables = (train, valid)
     for part, table in zip(PARTS, tables, strict=True):
         table.save(folder / part)
         columns = {f"f{n:02}": codes for n, codes in enumerate(table.categories.T)}
@@ -105,58 +109,6 @@ def write(data: str, folder: Path) -> Tables:
             folder / f"{part}.npz", **{name: c.astype(np.int64) for name, c in columns.items()}
         )
     return tables
-
-
-def frappe() -> Tables:
-    """Frappe_x1-R; apps seen once are unknown."""
-    frames = [pl.read_csv(DATA / "frappe_x1r" / f"{part}.csv.gz") for part in PARTS]
-    return _coded(*frames, rare=2)
-
-
-def movielens() -> Tables:
-    """MovieLens-1M without ratings of 3, a click above 3; genres of a film are one value."""
-    folder = DATA / "movielens-1m"
-    users = _fields(folder / "users.dat", ["user", "gender", "age", "occupation", "zip"])
-    films = _fields(folder / "movies.dat", ["movie", "title", "genres"])
-    year = pl.col("title").str.extract(r"\((\d{4})\)$").cast(pl.Int64)
-    films = films.select("movie", (year // 10).alias("decade"), pl.col("genres").rank("dense"))
-    ratings = pl.read_parquet(folder / "ratings.parquet").filter(pl.col("rating") != 3)
-    keys = ratings.select("user", "movie", label=(pl.col("rating") > 3).cast(pl.Int8)).cast(
-        {"user": pl.Int64, "movie": pl.Int64}
-    )
-    users = users.drop("zip").with_columns(pl.col("gender").rank("dense"))
-    rows = keys.join(users, on="user").join(films, on="movie")
-    rows = rows.sort("user", "movie").sample(fraction=1.0, shuffle=True, seed=2024)
-    n = len(rows)
-    return _coded(rows[: int(0.8 * n)], rows[int(0.8 * n) : int(0.9 * n)], rare=1)
-
-
-def _fields(path: Path, names: list[str]) -> pl.DataFrame:
-    """A table of the log; whole numbers are read as such."""
-    lines = [line.split("::") for line in path.read_text(encoding="latin-1").splitlines()]
-    frame = pl.DataFrame(lines, schema=names, orient="row")
-    whole = [name for name in names if name in ("user", "movie", "age", "occupation")]
-    return frame.cast(dict.fromkeys(whole, pl.Int64))
-
-
-def _coded(train: pl.DataFrame, valid: pl.DataFrame, *, rare: int) -> Tables:
-    """Codes from 1 for values with `rare` training rows, 0 for all others."""
-    names = [name for name in train.columns if name != "label"]
-    known = {}
-    for name in names:
-        values, counts = np.unique(train[name].to_numpy(), return_counts=True)
-        known[name] = values[counts >= rare]
-    sizes = {name: len(values) + 1 for name, values in known.items()}
-
-    def table(frame: pl.DataFrame) -> FeatureTable:
-        blocks = []
-        for name, values in known.items():
-            asked = frame[name].to_numpy()
-            place = np.searchsorted(values, asked).clip(max=len(values) - 1)
-            blocks.append(np.where(values[place] == asked, place + 1, 0))
-        return _table(sizes, np.column_stack(blocks), frame["label"].to_numpy())
-
-    return table(train), table(valid)
 
 
 def synthetic(n_codes: int, rows: tuple[int, int] = SYNTHETIC_ROWS) -> Tables:

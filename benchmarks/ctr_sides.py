@@ -93,6 +93,8 @@ def served_us(model: Any, single: list[FeatureTable]) -> float:
     requests = []
     for row in single:
         given = {"categories": row.categories.astype(np.int64), "numbers": np.array(row.numbers)}
+        if row.bags is not None:
+            given["bags"] = row.bags.astype(np.int64)
         requests.append({name: given[name] for name in asked})
     return 1000 * latency_ms(lambda request: session.run(None, request), requests)["p50"]
 
@@ -114,7 +116,7 @@ def loader(job: dict[str, Any]) -> dict[str, float]:
 
 def roof(job: dict[str, Any]) -> dict[str, float]:
     """Rows a second of the matrix products alone, by number format and what is done."""
-    size, least, n_fields = job["batch_size"], job["seconds"] / 60, len(job["sizes"])
+    size, least, n_fields = job["batch_size"], job["seconds"] / 60, job["n_fields"]
     once, step = maps(job["settings"], n_fields), trained_maps(job["settings"], n_fields)
     found = {}
     for name in ("float32", *(["bfloat16"] if has_bfloat16_units() else [])):

@@ -68,7 +68,7 @@ def turns(case: Case, job: dict[str, Any], peer: str, rounds: int) -> dict[str, 
         sides |= {f"{n} workers": (peer, script, job | {"workers": n}) for n in (0, 2)}
     if case.peer == "paper":
         sides["paper"] = (sys.executable, HERE / "peers/paper_qnn.py", job)
-    if maps(case.settings, len(job["sizes"])):
+    if maps(case.settings, job["n_fields"]):
         sides["roof"] = (*ours[:2], job | {"side": "roof"})
     found: dict[str, list[Figures]] = {side: [] for side in sides}
     for _ in range(rounds):
@@ -159,7 +159,8 @@ def measure(cases: list[Case], place: str, options: argparse.Namespace, judge: J
     """Measures all cases on one data set, and says their claims."""
     table, _ = write(cases[0].data, Path(place))
     job = {"folder": place, "sizes": list(table.sizes.values()), "seconds": options.seconds,
-           "threads": options.threads}  # fmt: skip
+           "threads": options.threads,
+           "n_fields": len(table.sizes) + len(table.bag_forms)}  # fmt: skip
     loading = job | {"side": "loader", "batch_size": cases[0].batch_size}
     loaded = answer(sys.executable, HERE / "ctr_sides.py", loading)
     if loaded:

@@ -97,7 +97,7 @@ class DCNv2(Peer):
         return self.fc(torch.cat([self.crossnet(flat), self.deep(flat)], dim=-1))
 
 
-MODELS = {"fm": FM, "deepfm": DeepFM, "dcn": DCNv2}
+MODELS = {"fm": FM, "deepfm": DeepFM, "dcn_v2": DCNv2}
 
 
 def described(sizes: list[int], width: int) -> FeatureMap:
