@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,7 +29,8 @@ from optuna.trial import TrialState
 
 from etalage.pipeline.tuning import worker
 from etalage.pipeline.tuning.search import tune
-from etalage.pipeline.tuning.space import Space
+from etalage.pipeline.tuning.space import Space, laid_over
+from etalage.pipeline.tuning.trial import Subject
 
 KNN = SMALL | {
     "models": {"item_knn": {"n_neighbours": 1}},
@@ -224,3 +227,30 @@ def test_the_recipes_own_settings_are_never_ended_early(tmp_path: Path) -> None:
         study.enqueue_trial({path: json.dumps(v) for path, v in params.items()}, user_attrs=attrs)
         worker._try(study, resolve(KNN | {}), subject, tmp_path, 1)
     assert [(t.state.name, t.value) for t in study.trials] == [("COMPLETE", 0.5), ("COMPLETE", 0.6)]
+
+
+def _keep(reported: list[tuple[int, float]], epochs: int, best: float) -> None:
+    reported.append((epochs, best))
+
+
+def test_a_ranker_is_searched_by_what_it_stops_by(tmp_path: Path) -> None:
+    training = {"epochs": 3, "monitor": "auc-log_loss", "patience": 3}
+    ranker = {"kind": "qnn", "n_layers": 1, "training": training}
+    recipe = resolve(
+        SMALL
+        | {"models": {"sasrec": None}, "retriever": "sasrec"}
+        | {"ranking": {"ranker": ranker}, "search": {"ranking.ranker.width": [4, 8]}}
+    )
+    subject = Subject(recipe, Space.of(recipe))
+    sizes = set()
+    for width in (4, 8):
+        reported: list[tuple[int, float]] = []
+        chosen = laid_over(recipe, {"ranking.ranker.width": width})
+        report = partial(_keep, reported)
+        value, fit = subject.fit(chosen, tmp_path / str(width), 1, report)
+        assert [epoch for epoch, _ in reported] == [1, 2, 3]
+        values = [row["auc"] - row["log_loss"] for row in fit.history]
+        assert [best for _, best in reported] == pytest.approx(list(accumulate(values, max)))
+        assert value == pytest.approx(max(values))
+        sizes.add(fit.n_parameters)
+    assert len(sizes) == 2
