@@ -102,9 +102,10 @@ def test_every_table_has_the_floor_once(data: str) -> None:
 def test_a_packaged_row_can_be_run(row: Row) -> None:
     model = build(row.ranker, "ranker")
     check_monitors({}, model)
-    assert model.config.vector_decay == 0
-    assert model.config.training.batch_size == 4096
-    assert model.config.training.cuts == 2
+    for member in getattr(model, "members", [model]):
+        assert member.config.vector_decay == 0
+        assert member.config.training.batch_size == 4096
+        assert member.config.training.cuts == 2
 
 
 SIZES = (956, 4084, 9, 9, 4, 5, 4, 11, 82, 235)
