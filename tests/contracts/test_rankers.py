@@ -38,8 +38,10 @@ SETTINGS = {
     "finalnet": NETWORK | {"blocks": ((32,), (32,)), "dropout": 0.0},
     "din": DEEP | {"attention_hidden": (16,)},
     "qnn": NETWORK | {"dropout": 0.02, "training": TRAINING | {"epochs": 24}},
+    "ensemble": {"members": (DEEP | {"kind": "dcn_v2"}, DEEP | {"kind": "deepfm"})},
 }
-LEARNT = sorted(set(SETTINGS) - {"counts"})
+LEARNT = sorted(set(SETTINGS) - {"counts", "ensemble"})
+"""What has a loop of its own."""
 ADDITIVE = {"counts", "lr"}
 """What looks at one field at a time, and cannot learn which go together."""
 ROOM = dict.fromkeys(SETTINGS, 0.13) | {"fm": 0.2}

@@ -8,6 +8,7 @@ Letters: B rows.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,7 +16,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from etalage.data.features import FeatureTable
@@ -37,6 +38,11 @@ class EnsembleConfig(ModelConfig):
         ({"kind": "qnn"}, {"kind": "qnn"}), min_length=2, max_length=16
     )
     """Settings of the rankers; the same ones twice differ by their seeds."""
+
+    @field_validator("members", mode="after")
+    @classmethod
+    def _plain(cls, members: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        return tuple(json.loads(json.dumps(member)) for member in members)  # as a file has them
 
 
 class Ensemble(Ranker):

@@ -188,7 +188,7 @@ class RankingNetwork(nn.Module, ABC):
         ids = categories + self.starts * (categories > 0)  # (B, F)
         past_ids = None if history is None else history + 1  # (B, L): the codes of the first field
         bag_ids = self.bag_ids(bags)
-        tables: Sequence[Tensor] = [*self.tables]
+        tables: Sequence[Tensor] = list(self.tables)  # unpacked, it could not be compiled
         if self.touched is not None and self.training:
             every = [ids, *bag_ids, *([] if past_ids is None else [past_ids])]
             tables, places = self.touched.read(*every)
