@@ -25,7 +25,7 @@ QUICK = {
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
-    "ranking": ["ctr_speed.py", "lazy_updates.py", "features_at_scale.py"],
+    "ranking": ["ctr_quality.py", "ctr_speed.py", "lazy_updates.py", "features_at_scale.py"],
 }
 
 
@@ -59,8 +59,12 @@ def record(
     seeds: Sequence[int] = (),
     data_hash: str = "",
     seconds: float = 0.0,
+    device: str = "",
 ) -> bool:
-    """Prints one claim as a JSON line, appends it to its family's file, says whether it holds."""
+    """Prints one claim as a JSON line, appends it to its family's file, says whether it holds.
+
+    `device` is named where not the processor did the work.
+    """
     line = {
         "family": family,
         "claim": claim,
@@ -72,7 +76,7 @@ def record(
         "seeds": list(seeds),
         "data_hash": data_hash,
         "commit": commit(),
-        "machine": machine(),
+        "machine": device or machine(),
         "seconds": round(seconds, 2),
         "when_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }

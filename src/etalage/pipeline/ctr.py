@@ -114,6 +114,7 @@ class ClickJob:
             "n_parameters": fit.n_parameters,
             "epochs": fit.epochs,
             "best_epoch": fit.best_epoch,
+            "device": device,
         }
         for checkpoint in folder.rglob(CHECKPOINT):
             checkpoint.unlink()  # large, and of no more use
