@@ -7,7 +7,7 @@ from torch import nn
 
 from etalage.layers import fused
 
-pytest.importorskip("numba", reason="sweeps need numba (the extra `fast`)")
+pytest.importorskip("numba", reason="sweeps need numba")
 
 B, D = 300, 24
 

@@ -2,8 +2,8 @@
 
 On a processor the product of a click model's layer takes a tenth of the step; batch norm, ReLU,
 dropout and what follows read and write it thirty times. Here they are two sweeps forth, one for the
-moments, and two back. numba is needed (the extra `fast`); without it, or where a batch is small,
-the same layers go by the operations of torch.
+moments, and two back. Where numba is not there, or a batch is small, the same layers go by the
+operations of torch.
 
 Letters: B rows, Q passes, R rows of a gate, d width, C columns of the product.
 """
@@ -14,7 +14,6 @@ import atexit
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
@@ -210,7 +209,11 @@ def _single(values: NDArray[np.float64]) -> Floats:
 
 @cache
 def _is_there() -> bool:
-    return find_spec("numba") is not None
+    try:
+        import etalage.layers.kernels  # noqa: F401
+    except (ImportError, RuntimeError):  # no numba, or nowhere to keep what it compiles
+        return False
+    return True
 
 
 @cache
