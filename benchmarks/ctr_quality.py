@@ -7,14 +7,14 @@ Computes what `etalage reproduce ctr` computes, and goes on where it was interru
 """
 
 import argparse
-import json
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from claims import record
-from etalage.pipeline.ctr import Results
+from etalage.pipeline.ctr import ClickJob, Results, hash_of
 from etalage.pipeline.reproduce.ctr import loader, reproduce
-from etalage.pipeline.reproduce.published import click_table
+from etalage.pipeline.reproduce.published import Row, click_table
 
 HERE = Path(__file__).parents[1]
 SEEDS = 3
@@ -52,20 +52,25 @@ def main() -> None:
     for name in options.names:
         table, out = click_table(name), HERE / "runs" / "reproduce" / "ctr" / name
         rows = [row for row in table.rows if row.name in BARS[name]]
+        results, load = Results(out / "results.jsonl"), loader(name)
+
+        def runs(row: Row) -> list[dict[str, Any] | None]:
+            hashed = hash_of(load(row.data))
+            return [results.of(ClickJob.of(row.ranker, seed, hashed)) for seed in range(SEEDS)]
+
         if options.computed:
-            done = [row["name"] for row in Results(out / "results.jsonl").all()]
-            rows = [row for row in rows if done.count(row.name) >= SEEDS]
-        table = table.model_copy(update={"rows": tuple(rows)})
-        reproduce(table, loader(name), out, SEEDS, print, device=options.device)
-        results = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+            rows = [row for row in rows if all(runs(row))]
+        else:
+            reproduce(table.model_copy(update={"rows": tuple(rows)}), load, out, SEEDS, print,
+                      device=options.device)  # fmt: skip
         for row in rows:
-            runs = [result for result in results if result["name"] == row.name][-SEEDS:]
+            found = [run for run in runs(row) if run is not None]
             for measure, bar in (ANY | BARS[name][row.name]).items():
                 record("ranking", f"{measure} of {row.name} on {name}",
-                       mean(run[measure] for run in runs), "", bar,
-                       seeds=[run["seed"] for run in runs], data_hash=runs[0]["data_hash"],
-                       seconds=sum(run["seconds"] for run in runs),
-                       device=runs[0]["device"].removeprefix("cpu"))  # fmt: skip
+                       mean(run[measure] for run in found), "", bar,
+                       seeds=[run["seed"] for run in found], data_hash=found[0]["data_hash"],
+                       seconds=sum(run["seconds"] for run in found),
+                       device=found[0]["device"].removeprefix("cpu"))  # fmt: skip
 
 
 if __name__ == "__main__":
