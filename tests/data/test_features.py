@@ -132,6 +132,8 @@ def test_columns_that_do_not_fit_are_refused() -> None:
         FeatureTable({"a": 2, "b": 2}, codes, (), numbers)
     with pytest.raises(DataError, match=r"outside its vocabulary in \['a'\]"):
         FeatureTable({"a": 2}, codes + 2, (), numbers)
+    with pytest.raises(DataError, match=r"x is nan in row 2, .*fill what is missing"):
+        FeatureTable({"a": 2}, codes, ("x",), np.array([[1], [2], [np.nan]], np.float32))
     with pytest.raises(DataError, match="clicks has 2 rows"):
         FeatureTable({"a": 2}, codes, (), numbers, clicks=np.zeros(2, np.int8))
     with pytest.raises(DataError, match="numbers have shape"):

@@ -1,5 +1,8 @@
 """Sweeps of fused layers: the same numbers forth and back as plain torch in float64."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -128,3 +131,45 @@ def test_only_what_is_large_and_learns_is_swept() -> None:
     assert not fused.suits(large.double())
     with torch.no_grad():
         assert not fused.suits(large)
+
+
+@pytest.mark.parametrize("has_norm", [False, True])
+def test_what_is_no_number_stays_none(has_norm: bool) -> None:
+    h, x = torch.randn(B, 2 * D), torch.randn(B, D)
+    h[5, 3] = torch.nan
+    norm = norm_of(2 * D) if has_norm else None
+    out = fused.activated(h.requires_grad_(), norm, 0)
+    assert out[5, 3].isnan()
+    norm = norm_of(2 * D) if has_norm else None
+    (out,) = fused.gated(h, x, torch.arange(D), norm, n_passes=1, threshold=0)
+    assert out[5, 3].isnan()
+
+
+@pytest.mark.parametrize("centre", [0.0, 100.0, 1e4])
+def test_columns_far_from_zero_are_normalised(centre: float) -> None:
+    """In float64 nothing is lost; in float32 a mean of squares would lose all."""
+    torch.manual_seed(0)
+    h = (centre + torch.randn(B, D)).requires_grad_()
+    norm, twin = norm_of(D), norm_of(D).double()
+    back = torch.randn(B, D)
+    out = fused.activated(h, norm, 0)
+    grads = torch.autograd.grad(out, [h, norm.weight], back)
+    h2 = h.detach().double().requires_grad_()
+    out2 = torch.relu(twin(h2))
+    grads2 = torch.autograd.grad(out2, [h2, twin.weight], back.double())
+    check_same([out, *grads], [out2, *grads2], 1e-4)
+    torch.testing.assert_close(norm.running_var.double(), twin.running_var, rtol=1e-4, atol=0)
+    torch.testing.assert_close(norm.running_mean.double(), twin.running_mean, rtol=1e-6, atol=1e-6)
+
+
+def test_a_second_process_compiles_nothing() -> None:
+    script = (
+        "import torch; from etalage.layers import fused, kernels\n"
+        "h = torch.randn(300, 24, requires_grad=True)\n"
+        "fused.activated(h, torch.nn.BatchNorm1d(24), 26).sum().backward()\n"
+        "for kernel in (kernels.moments, kernels.activate, kernels.activate_back):\n"
+        "    assert sum(kernel.stats.cache_hits.values()) == 1, kernel\n"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -77,7 +77,7 @@ class FeatureTable:
             shape = None if self.bags is None else self.bags.shape
             raise DataError(f"bags have shape {shape}; expected ({n_rows}, {sum(places)})")
         if not is_checked:
-            self._check_codes()
+            self._check_values()
 
     def __len__(self) -> int:
         return len(self.categories)
@@ -167,7 +167,7 @@ class FeatureTable:
         blocks = {name: getattr(self, name) for name in ("categories", "numbers", *OTHER_BLOCKS)}
         return {name: block for name, block in blocks.items() if block is not None}
 
-    def _check_codes(self) -> None:
+    def _check_values(self) -> None:
         _check_codes(self.categories, self.sizes)
         if self.bags is not None:
             ends = np.cumsum([length for _, length in self.bag_forms.values()])[:-1]
@@ -176,6 +176,12 @@ class FeatureTable:
                 _check_codes(codes.reshape(-1, 1), {name: size})
         if self.history is not None and self.sizes:
             check_items(self.history, next(iter(self.sizes.values())) - 1, "a history")
+        if not (finite := np.isfinite(self.numbers)).all():
+            row, column = np.argwhere(~finite)[0]
+            raise DataError(
+                f"{self.number_names[column]} is {self.numbers[row, column]} in row {row}, which "
+                "no network can learn from; fill what is missing first"
+            )
 
 
 class _BlockFile:

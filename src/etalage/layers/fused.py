@@ -10,7 +10,6 @@ Letters: B rows, Q passes, R rows of a gate, d width, C columns of the product.
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 SMALL = 1 << 18
 """Entries of a product from which on a sweep pays for the seconds of the first compilation."""
@@ -81,6 +81,7 @@ class _Activated(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
         sweep: _Sweep = ctx.sweep
         of_h = torch.empty_like(grad)
@@ -106,6 +107,7 @@ class _Gated(torch.autograd.Function):
         return tuple(out.unbind(0))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         sweep: _Sweep = ctx.sweep
         grad = _array(torch.stack(grads))
@@ -118,36 +120,37 @@ class _Gated(torch.autograd.Function):
 
 
 class _Sweep:
-    """What forth and back share: the batch norm as a line a h + s a column, and the draws."""
+    """What forth and back share: the batch norm as a line a column, and the draws."""
 
     def __init__(self, h: Tensor, norm: nn.BatchNorm1d | None, threshold: int) -> None:
-        from etalage.layers.kernels import CHUNK, kernels
+        from etalage.layers import kernels
 
-        self.h, self.has_norm = _array(h.detach().contiguous()), norm is not None
-        self.kernels = kernels("float32" if h.dtype == torch.float32 else "bfloat16")
-        self.chunk, self.n_rows, width = CHUNK, *h.shape
+        h = h.detach().contiguous()
+        self.h, self.has_norm, self.kernels = _array(h), norm is not None, kernels
+        self.n_rows, width = h.shape
         draws = torch.randint(2**32, (2,)).tolist()
         self.seeds = (np.uint32(draws[0]), np.uint32(draws[1]))
         self.drop = (np.uint32(threshold), np.float32(BYTES / (BYTES - threshold)))
-        self.line: tuple[Floats, Floats] = (np.ones(width, np.float32), np.zeros(width, np.float32))
+        zero = np.zeros(width, np.float32)
+        self.line = zero, np.ones(width, np.float32), zero  # p, a, s of z = a (h - p) + s
         if norm is not None:
-            self._normalise(norm)
+            self._normalise(norm, h[0].float().numpy())
 
-    def _normalise(self, norm: nn.BatchNorm1d) -> None:
+    def _normalise(self, norm: nn.BatchNorm1d, pivot: Floats) -> None:
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        sums, squares = self._sums("moments", self.h)
-        self.mean = sums / self.n_rows
+        sums, squares = self._sums("moments", self.h, pivot)
+        self.mean = sums / self.n_rows  # of h - p
         variance = np.maximum(squares / self.n_rows - self.mean**2, 0)
         self.deviation = np.sqrt(variance + norm.eps)
         self.weight = _array(norm.weight.detach()).astype(np.float64)
         slope = self.weight / self.deviation
         shift = _array(norm.bias.detach()) - self.mean * slope
-        self.line = _single(slope), _single(shift)
+        self.line = pivot, _single(slope), _single(shift)
         with torch.no_grad():
             momentum = norm.momentum or 0.0
             for kept, now in (
-                (norm.running_mean, self.mean),
+                (norm.running_mean, self.mean + pivot),
                 (norm.running_var, variance * self.n_rows / max(self.n_rows - 1, 1)),
             ):
                 kept.lerp_(torch.from_numpy(_single(now)), momentum)
@@ -156,22 +159,21 @@ class _Sweep:
 
     def norm_grads(self, kernel: str, common: tuple[Any, ...]) -> tuple[Any, Any]:
         """Gradients of the norm's weight and bias; leaves in `back` what makes that of h."""
-        width = self.h.shape[1]
         if not self.has_norm:
-            zero = np.zeros(width, np.float32)
-            self.back = (self.line[0], zero, zero)
+            zero, one, _ = self.line
+            self.back = one, zero, zero
             return None, None
         sums, products = self._sums(kernel, *common)
         of_weight = (products - self.mean * sums) / self.deviation
-        slope = self.weight / self.deviation
-        two = -slope * of_weight / self.deviation / self.n_rows
-        three = -slope * sums / self.n_rows - two * self.mean
-        self.back = _single(slope), _single(two), _single(three)
+        factor = self.weight / self.deviation
+        slope = -factor * of_weight / self.deviation / self.n_rows
+        three = -factor * sums / self.n_rows - slope * self.mean
+        self.back = _single(factor), _single(slope), _single(three)
         return torch.from_numpy(_single(of_weight)), torch.from_numpy(_single(sums))
 
     def _sums(self, kernel: str, *arguments: Any) -> tuple[NDArray[np.float64], ...]:
         """Two sums over rows, (C,) each."""
-        n_chunks = -(-self.n_rows // self.chunk)
+        n_chunks = -(-self.n_rows // self.kernels.CHUNK)
         parts = [np.zeros((n_chunks, self.h.shape[1]), np.float32) for _ in range(2)]
         self.run(kernel, *arguments, *parts)
         return tuple(part.sum(0, dtype=np.float64) for part in parts)
@@ -179,9 +181,11 @@ class _Sweep:
     def run(self, kernel: str, *arguments: Any) -> None:
         """A kernel over all rows, whole chunks to a thread."""
         call: Callable[..., None] = getattr(self.kernels, kernel)
-        n_chunks = -(-self.n_rows // self.chunk)
+        n_chunks = -(-self.n_rows // self.kernels.CHUNK)
         n_threads = min(torch.get_num_threads(), n_chunks)
-        ends = [self.chunk * (n_chunks * t // n_threads) for t in range(n_threads)] + [self.n_rows]
+        ends = [self.kernels.CHUNK * (n_chunks * t // n_threads) for t in range(n_threads)] + [
+            self.n_rows
+        ]
         if n_threads == 1:
             call(*arguments, 0, self.n_rows)
             return
@@ -218,6 +222,4 @@ def _is_there() -> bool:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(thread_name_prefix="sweep")
-    atexit.register(pool.shutdown)
-    return pool
+    return ThreadPoolExecutor(thread_name_prefix="sweep")

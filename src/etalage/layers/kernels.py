@@ -1,28 +1,38 @@
 """What does a layer of a click model do after its matrix product? The sweeps of `layers.fused`.
 
-Each kernel reads rows first..last of the product once, in order, and holds nothing of its size.
+Each kernel reads rows first..last of the product h once, in order, and holds nothing of its size.
 Which entries are dropped follows from a seed and the entry's place, so that the way back draws
 them again instead of keeping them: byte q of a hash of both belongs to pass q.
 
-numba compiles them once a machine; the loops over columns become vector instructions.
+A batch norm is a line z = a (h - p) + s a column. The pivot p is the first row: what is summed is
+small where columns are far from 0.
+
+numba compiles a kernel once a machine and number format (float32, or bfloat16 held as uint16); the
+loops over columns become vector instructions.
 
 Letters: B rows, Q passes, R rows of a gate, d width, C = R d columns of the product.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 CHUNK = 256
 """Rows whose sums are one number; fixed, so that sums do not depend on the number of threads."""
 
 U = np.uint32
-OPTIONS: Any = {"nogil": True, "fastmath": True, "error_model": "numpy", "cache": True}
+ZERO = np.float32(0)
+# sums may be taken in any order, but a NaN must stay one: it is how a run that diverged is noticed
+OPTIONS: Any = {
+    "nogil": True,
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    "error_model": "numpy",
+    "cache": True,
+}
 
 
 @njit(inline="always", **OPTIONS)
@@ -40,200 +50,202 @@ def _byte(bits: Any, q: Any) -> Any:
     return U(U(bits >> U(24 - 8 * q)) & U(255))
 
 
-@njit(inline="always", **OPTIONS)
-def _of_bfloat16(u: Any) -> Any:
-    return U(U(u) << U(16)).view(np.float32)
+def _load(row: Any, c: int) -> Any:
+    """Entry c of a row as float32."""
 
 
-@njit(inline="always", **OPTIONS)
-def _to_bfloat16(value: Any) -> Any:
-    """Rounds to the nearest, ties to even."""
-    u = np.float32(value).view(U)
-    return np.uint16(U(u + U(0x7FFF) + U(U(u >> U(16)) & U(1))) >> U(16))
+def _keep(row: Any, c: int, value: Any) -> Any:
+    """Puts a float32 into entry c of a row."""
 
 
-@njit(inline="always", **OPTIONS)
-def _same(value: Any) -> Any:
-    return np.float32(value)
+# numba asks that what is chosen and what chooses have the same signature, annotations included
+@overload(_load, inline="always")
+def _loads(row: Any, c: Any) -> Any:
+    def single(row: Any, c: Any) -> Any:
+        return row[c]
+
+    def half(row: Any, c: Any) -> Any:
+        return U(U(row[c]) << U(16)).view(np.float32)
+
+    return single if isinstance(row.dtype, types.Float) else half
 
 
-@cache
-def kernels(dtype: str) -> SimpleNamespace:
-    """The kernels for a product h in float32, or in bfloat16 held as uint16."""
-    load, keep = (_same, _same) if dtype == "float32" else (_of_bfloat16, _to_bfloat16)
-    zero = np.float32(0)
+@overload(_keep, inline="always")
+def _keeps(row: Any, c: Any, value: Any) -> Any:
+    def single(row: Any, c: Any, value: Any) -> Any:
+        row[c] = value
 
-    @njit(**OPTIONS)
-    def moments(h: Any, sums: Any, squares: Any, first: int, last: int) -> None:
-        """Sums of h and h² (chunks, C)."""
-        for b in range(first, last):
-            row, total, square = h[b], sums[b // CHUNK], squares[b // CHUNK]
-            for c in range(row.shape[0]):
-                value = load(row[c])
-                total[c] += value
-                square[c] += value * value
+    def half(row: Any, c: Any, value: Any) -> Any:
+        """To the nearest bfloat16, ties to even."""
+        bits = np.float32(value).view(U)
+        row[c] = np.uint16(U(bits + U(0x7FFF) + U(U(bits >> U(16)) & U(1))) >> U(16))
 
-    @njit(**OPTIONS)
-    def activate(h: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any, out: Any,
-                 first: int, last: int) -> None:  # fmt: skip
-        """out = drop(ReLU(a h + s)), (B, C)."""
-        for b in range(first, last):
-            row, to, start = h[b], out[b], U(U(b * h.shape[1]) + seed)
-            for c in range(row.shape[0]):
-                z = load(row[c]) * a[c] + s[c]
-                z = z if z > zero else zero
-                kept = _byte(_hash(U(start + U(c))), 0) >= threshold
-                to[c] = keep(z * scale if kept else zero)
+    return single if isinstance(row.dtype, types.Float) else half
 
-    @njit(**OPTIONS)
-    def activate_sums(h: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any, grad: Any,
-                      sums: Any, products: Any, first: int, last: int) -> None:  # fmt: skip
-        """Sums of g and g h (chunks, C), where g is the gradient of a h + s."""
-        for b in range(first, last):
-            row, back, start = h[b], grad[b], U(U(b * h.shape[1]) + seed)
-            total, product = sums[b // CHUNK], products[b // CHUNK]
-            for c in range(row.shape[0]):
-                value = load(row[c])
-                g = load(back[c]) * scale  # read whatever comes of it: a branch is no vector
-                g = g if _byte(_hash(U(start + U(c))), 0) >= threshold else zero
-                g = g if value * a[c] + s[c] > zero else zero
-                total[c] += g
-                product[c] += g * value
 
-    @njit(**OPTIONS)
-    def activate_back(h: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any, grad: Any,
-                      one: Any, two: Any, three: Any, out: Any, first: int, last: int
-                      ) -> None:  # fmt: skip
-        """Gradient of h, (B, C): one g + two h + three."""
-        for b in range(first, last):
-            row, back, to, start = h[b], grad[b], out[b], U(U(b * h.shape[1]) + seed)
-            for c in range(row.shape[0]):
-                value = load(row[c])
-                g = load(back[c]) * scale  # read whatever comes of it: a branch is no vector
-                g = g if _byte(_hash(U(start + U(c))), 0) >= threshold else zero
-                g = g if value * a[c] + s[c] > zero else zero
-                to[c] = keep(one[c] * g + two[c] * value + three[c])
+@njit(**OPTIONS)
+def moments(h: Any, pivot: Any, sums: Any, squares: Any, first: int, last: int) -> None:
+    """Sums of h - p and (h - p)² (chunks, C)."""
+    for b in range(first, last):
+        row, total, square = h[b], sums[b // CHUNK], squares[b // CHUNK]
+        for c in range(row.shape[0]):
+            value = _load(row, c) - pivot[c]
+            total[c] += value
+            square[c] += value * value
 
-    @njit(**OPTIONS)
-    def gate(h: Any, x: Any, order: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any,
-             gates: Any, out: Any, first: int, last: int) -> None:  # fmt: skip
-        """gates (Q, B, d): Σ_r drop(ReLU(a h + s)); out (Q, B, d): drop(x + x[order] gates)."""
-        d = x.shape[1]
-        two = gates.shape[0] == 2
-        for b in range(first, last):
-            start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
-            xb, g0, g1 = x[b], gates[0, b], gates[-1, b]
-            g0[:] = zero
-            g1[:] = zero
-            for c0 in range(0, h.shape[1], d):
-                row, ar, sr, at = (
-                    h[b, c0 : c0 + d],
-                    a[c0 : c0 + d],
-                    s[c0 : c0 + d],
-                    U(start + U(c0)),
-                )
-                if two:
-                    for k in range(d):
-                        z = load(row[k]) * ar[k] + sr[k]
-                        z = z if z > zero else zero
-                        bits = _hash(U(at + U(k)))
-                        g0[k] += z if _byte(bits, 0) >= threshold else zero
-                        g1[k] += z if _byte(bits, 1) >= threshold else zero
-                else:
-                    for k in range(d):
-                        z = load(row[k]) * ar[k] + sr[k]
-                        z = z if z > zero else zero
-                        g0[k] += z if _byte(_hash(U(at + U(k))), 0) >= threshold else zero
-            for q in range(gates.shape[0]):
-                g, to = gates[q, b], out[q, b]
-                for p in range(d):
-                    g[p] *= scale
-                    kept = _byte(_hash(U(outer + U(p))), q) >= threshold
-                    y = (xb[p] + xb[order[p]] * g[p]) * scale
-                    to[p] = y if kept else zero
 
-    @njit(**OPTIONS)
-    def _gate_grads(b: int, x: Any, order: Any, outer: Any, threshold: Any, scale: Any, grad: Any,
-                    of_gates: Any) -> None:  # fmt: skip
-        """Gradient (Q, d) of the sums over r, before the dropout in them, of one row."""
-        for q in range(grad.shape[0]):
-            back, to, xb = grad[q, b], of_gates[q], x[b]
-            for p in range(x.shape[1]):
+@njit(**OPTIONS)
+def activate(h: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any, out: Any,
+             first: int, last: int) -> None:  # fmt: skip
+    """out = drop(ReLU(z)), (B, C)."""
+    for b in range(first, last):
+        row, to, start = h[b], out[b], U(U(b * h.shape[1]) + seed)
+        for c in range(row.shape[0]):
+            z = (_load(row, c) - pivot[c]) * a[c] + s[c]
+            z = ZERO if z <= ZERO else z
+            kept = _byte(_hash(U(start + U(c))), 0) >= threshold
+            _keep(to, c, z * scale if kept else ZERO)
+
+
+@njit(**OPTIONS)
+def activate_sums(h: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any,
+                  grad: Any, sums: Any, products: Any, first: int, last: int
+                  ) -> None:  # fmt: skip
+    """Sums of g and g (h - p) (chunks, C), where g is the gradient of z."""
+    for b in range(first, last):
+        row, back, start = h[b], grad[b], U(U(b * h.shape[1]) + seed)
+        total, product = sums[b // CHUNK], products[b // CHUNK]
+        for c in range(row.shape[0]):
+            value = _load(row, c) - pivot[c]
+            g = _load(back, c) * scale  # read whatever comes of it: a branch is no vector
+            g = g if _byte(_hash(U(start + U(c))), 0) >= threshold else ZERO
+            g = g if value * a[c] + s[c] > ZERO else ZERO
+            total[c] += g
+            product[c] += g * value
+
+
+@njit(**OPTIONS)
+def activate_back(h: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any,
+                  grad: Any, one: Any, slope: Any, three: Any, out: Any, first: int, last: int
+                  ) -> None:  # fmt: skip
+    """Gradient of h, (B, C): one g + slope (h - p) + three."""
+    for b in range(first, last):
+        row, back, to, start = h[b], grad[b], out[b], U(U(b * h.shape[1]) + seed)
+        for c in range(row.shape[0]):
+            value = _load(row, c) - pivot[c]
+            g = _load(back, c) * scale
+            g = g if _byte(_hash(U(start + U(c))), 0) >= threshold else ZERO
+            g = g if value * a[c] + s[c] > ZERO else ZERO
+            _keep(to, c, one[c] * g + slope[c] * value + three[c])
+
+
+@njit(**OPTIONS)
+def gate(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any,
+         scale: Any, gates: Any, out: Any, first: int, last: int) -> None:  # fmt: skip
+    """gates (Q, B, d): Σ_r drop(ReLU(z_r)); out (Q, B, d): drop(x + x[order] gates)."""
+    d = x.shape[1]
+    two = gates.shape[0] == 2
+    for b in range(first, last):
+        start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
+        xb, g0, g1 = x[b], gates[0, b], gates[-1, b]
+        g0[:] = ZERO
+        g1[:] = ZERO
+        for c0 in range(0, h.shape[1], d):
+            at, row, pr = U(start + U(c0)), h[b, c0 : c0 + d], pivot[c0 : c0 + d]
+            ar, sr = a[c0 : c0 + d], s[c0 : c0 + d]
+            if two:
+                for k in range(d):
+                    z = (_load(row, k) - pr[k]) * ar[k] + sr[k]
+                    z = ZERO if z <= ZERO else z
+                    bits = _hash(U(at + U(k)))
+                    g0[k] += z if _byte(bits, 0) >= threshold else ZERO
+                    g1[k] += z if _byte(bits, 1) >= threshold else ZERO
+            else:
+                for k in range(d):
+                    z = (_load(row, k) - pr[k]) * ar[k] + sr[k]
+                    z = ZERO if z <= ZERO else z
+                    g0[k] += z if _byte(_hash(U(at + U(k))), 0) >= threshold else ZERO
+        for q in range(gates.shape[0]):
+            g, to = gates[q, b], out[q, b]
+            for p in range(d):
+                g[p] *= scale
                 kept = _byte(_hash(U(outer + U(p))), q) >= threshold
-                to[p] = back[p] * scale * scale * xb[order[p]] if kept else zero
+                y = (xb[p] + xb[order[p]] * g[p]) * scale
+                to[p] = y if kept else ZERO
 
-    @njit(**OPTIONS)
-    def gate_sums(h: Any, x: Any, order: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any,
-                  grad: Any, sums: Any, products: Any, first: int, last: int) -> None:  # fmt: skip
-        """Sums of g and g h (chunks, C), where g is the gradient of a h + s."""
-        d = x.shape[1]
-        two = grad.shape[0] == 2
-        of_gates = np.empty((grad.shape[0], d), np.float32)
-        g0, g1 = of_gates[0], of_gates[-1]
-        for b in range(first, last):
-            start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
-            _gate_grads(b, x, order, outer, threshold, scale, grad, of_gates)
-            for c0 in range(0, h.shape[1], d):
-                row, ar, sr, at = (
-                    h[b, c0 : c0 + d],
-                    a[c0 : c0 + d],
-                    s[c0 : c0 + d],
-                    U(start + U(c0)),
-                )
-                total = sums[b // CHUNK, c0 : c0 + d]
-                product = products[b // CHUNK, c0 : c0 + d]
-                for k in range(d):
-                    value = load(row[k])
-                    bits = _hash(U(at + U(k)))
-                    g = g0[k] if _byte(bits, 0) >= threshold else zero
-                    if two:
-                        g += g1[k] if _byte(bits, 1) >= threshold else zero
-                    g = g if value * ar[k] + sr[k] > zero else zero
-                    total[k] += g
-                    product[k] += g * value
 
-    @njit(**OPTIONS)
-    def gate_back(h: Any, x: Any, order: Any, a: Any, s: Any, seed: Any, threshold: Any, scale: Any,
-                  grad: Any, gates: Any, one: Any, slope: Any, three: Any, of_h: Any, of_x: Any,
-                  first: int, last: int) -> None:  # fmt: skip
-        """Gradients of h, one g + slope h + three, (B, C), and of x, (B, d)."""
-        d = x.shape[1]
-        two = grad.shape[0] == 2
-        of_gates, met = np.empty((grad.shape[0], d), np.float32), np.empty(d, np.float32)
-        came_from = np.argsort(order)
-        g0, g1 = of_gates[0], of_gates[-1]
-        for b in range(first, last):
-            start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
-            _gate_grads(b, x, order, outer, threshold, scale, grad, of_gates)
-            to_x = of_x[b]
-            to_x[:] = zero
-            for q in range(grad.shape[0]):
-                back, gate_ = grad[q, b], gates[q, b]
-                for p in range(d):
-                    kept = _byte(_hash(U(outer + U(p))), q) >= threshold
-                    of_y = back[p] * scale if kept else zero
-                    to_x[p] += of_y
-                    met[p] = of_y * gate_[p]
-                for p in range(d):  # coordinate p meets gate came_from[p]
-                    to_x[p] += met[came_from[p]]
-            for c0 in range(0, h.shape[1], d):
-                row, ar, sr, at = (
-                    h[b, c0 : c0 + d],
-                    a[c0 : c0 + d],
-                    s[c0 : c0 + d],
-                    U(start + U(c0)),
-                )
-                k1, k2, k3 = one[c0 : c0 + d], slope[c0 : c0 + d], three[c0 : c0 + d]
-                to = of_h[b, c0 : c0 + d]
-                for k in range(d):
-                    value = load(row[k])
-                    bits = _hash(U(at + U(k)))
-                    g = g0[k] if _byte(bits, 0) >= threshold else zero
-                    if two:
-                        g += g1[k] if _byte(bits, 1) >= threshold else zero
-                    g = g if value * ar[k] + sr[k] > zero else zero
-                    to[k] = keep(k1[k] * g + k2[k] * value + k3[k])
+@njit(**OPTIONS)
+def _gate_grads(b: int, x: Any, order: Any, outer: Any, threshold: Any, scale: Any, grad: Any,
+                of_gates: Any) -> None:  # fmt: skip
+    """Gradient (Q, d) of the sums over r, before the dropout in them, of one row."""
+    for q in range(grad.shape[0]):
+        back, to, xb = grad[q, b], of_gates[q], x[b]
+        for p in range(x.shape[1]):
+            kept = _byte(_hash(U(outer + U(p))), q) >= threshold
+            to[p] = back[p] * scale * scale * xb[order[p]] if kept else ZERO
 
-    return SimpleNamespace(moments=moments, activate=activate, activate_sums=activate_sums,
-                           activate_back=activate_back, gate=gate, gate_sums=gate_sums,
-                           gate_back=gate_back)  # fmt: skip
+
+@njit(**OPTIONS)
+def gate_sums(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any,
+              scale: Any, grad: Any, sums: Any, products: Any, first: int, last: int
+              ) -> None:  # fmt: skip
+    """Sums of g and g (h - p) (chunks, C), where g is the gradient of z."""
+    d = x.shape[1]
+    two = grad.shape[0] == 2
+    of_gates = np.empty((grad.shape[0], d), np.float32)
+    g0, g1 = of_gates[0], of_gates[-1]
+    for b in range(first, last):
+        start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
+        _gate_grads(b, x, order, outer, threshold, scale, grad, of_gates)
+        for c0 in range(0, h.shape[1], d):
+            at, row, pr = U(start + U(c0)), h[b, c0 : c0 + d], pivot[c0 : c0 + d]
+            ar, sr = a[c0 : c0 + d], s[c0 : c0 + d]
+            total = sums[b // CHUNK, c0 : c0 + d]
+            product = products[b // CHUNK, c0 : c0 + d]
+            for k in range(d):
+                value = _load(row, k) - pr[k]
+                bits = _hash(U(at + U(k)))
+                g = g0[k] if _byte(bits, 0) >= threshold else ZERO
+                if two:
+                    g += g1[k] if _byte(bits, 1) >= threshold else ZERO
+                g = g if value * ar[k] + sr[k] > ZERO else ZERO
+                total[k] += g
+                product[k] += g * value
+
+
+@njit(**OPTIONS)
+def gate_back(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any,
+              scale: Any, grad: Any, gates: Any, one: Any, slope: Any, three: Any, of_h: Any,
+              of_x: Any, first: int, last: int) -> None:  # fmt: skip
+    """Gradients of h, one g + slope (h - p) + three, (B, C), and of x, (B, d)."""
+    d = x.shape[1]
+    two = grad.shape[0] == 2
+    of_gates, met = np.empty((grad.shape[0], d), np.float32), np.empty(d, np.float32)
+    came_from = np.argsort(order)
+    g0, g1 = of_gates[0], of_gates[-1]
+    for b in range(first, last):
+        start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
+        _gate_grads(b, x, order, outer, threshold, scale, grad, of_gates)
+        to_x = of_x[b]
+        to_x[:] = ZERO
+        for q in range(grad.shape[0]):
+            back, gate_ = grad[q, b], gates[q, b]
+            for p in range(d):
+                kept = _byte(_hash(U(outer + U(p))), q) >= threshold
+                of_y = back[p] * scale if kept else ZERO
+                to_x[p] += of_y
+                met[p] = of_y * gate_[p]
+            for p in range(d):  # coordinate p meets gate came_from[p]
+                to_x[p] += met[came_from[p]]
+        for c0 in range(0, h.shape[1], d):
+            at, row, pr = U(start + U(c0)), h[b, c0 : c0 + d], pivot[c0 : c0 + d]
+            ar, sr, to = a[c0 : c0 + d], s[c0 : c0 + d], of_h[b, c0 : c0 + d]
+            k1, k2, k3 = one[c0 : c0 + d], slope[c0 : c0 + d], three[c0 : c0 + d]
+            for k in range(d):
+                value = _load(row, k) - pr[k]
+                bits = _hash(U(at + U(k)))
+                g = g0[k] if _byte(bits, 0) >= threshold else ZERO
+                if two:
+                    g += g1[k] if _byte(bits, 1) >= threshold else ZERO
+                g = g if value * ar[k] + sr[k] > ZERO else ZERO
+                _keep(to, k, k1[k] * g + k2[k] * value + k3[k])

@@ -173,6 +173,7 @@ def _run_epoch(
             value = loss(batch)
             value.backward()
             total = total.to(value.device) + value.detach()
+            del value  # or its graph would live until the next one is whole
         team.average_gradients(network, has_batch=batch is not None)
         rate = schedule(epoch * n_steps + steps, n_steps, config) * CUT**progress.cuts
         optimizer.step(config.learning_rate * rate)

@@ -27,7 +27,7 @@ from etalage.models.ranking.network_ranker import NetworkRanker, export_ranker
 from etalage.models.ranking.served import OnePerson
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
-from etalage.train.context import FitReport, TrainContext
+from etalage.train.context import Clock, FitReport, TrainContext
 
 
 class EnsembleConfig(ModelConfig):
@@ -67,7 +67,13 @@ class Ensemble(Ranker):
         for n, member in enumerate(self.members):
             folder = None if context.folder is None else context.folder / f"member-{n}"
             seed = torch_seed(context.seed, f"member {n}") % 2**31
-            reports.append(member.fit(table, replace(context, folder=folder, seed=seed)))
+            clock = Clock()
+            report = member.fit(table, replace(context, folder=folder, seed=seed))
+            if context.clock is not None:  # what a resumed member took in earlier sessions
+                context.clock.add(
+                    report.seconds - clock.seconds, report.cpu_seconds - clock.cpu_seconds
+                )
+            reports.append(report)
         judge = context.judge_of(self)
         return FitReport(
             n_parameters=sum(report.n_parameters for report in reports),

@@ -27,6 +27,8 @@ class FinalNetConfig(RankerConfig):
     """Settings of FinalNet."""
 
     kind: Literal["finalnet"] = "finalnet"
+    objective: Literal["log_loss"] = "log_loss"
+    """Its blocks teach each other, which is a loss of its own."""
     blocks: tuple[tuple[int, ...], ...] = Field(((128, 64), (64,)), min_length=1, max_length=2)
     """Widths of the layers of each block, all even; one block is FINAL-1B, two are FINAL-2B."""
     dropout: float = Field(0.2, ge=0, lt=1)

@@ -52,11 +52,13 @@ class RankerConfig(ModelConfig):
     """The loop."""
 
     @model_validator(mode="after")
-    def _check_updates(self) -> Self:
+    def _check_training(self) -> Self:
         if self.table_updates == "touched" and self.training.weight_decay:
             raise ValueError(
                 "table_updates='touched' knows no weight_decay; set table_decay, and weight_decay=0"
             )
+        if self.objective == "self_ensemble" and not getattr(self, "dropout", 0.0):
+            raise ValueError("self_ensemble needs dropout: without it both passes are the same")
         return self
 
 

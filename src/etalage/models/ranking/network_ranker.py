@@ -51,21 +51,22 @@ class NetworkRanker(Ranker):
         tables, decay = [*self.network.tables], self.config.table_decay
         if self.config.table_updates == "touched":
             self.network.touched = TouchedAdam(tables, decay)
-        report = train(
-            self.network,
-            lambda rng: rows.shuffled(settings.batch_size, rng),
-            torch.compile(self._loss) if settings.compiled else self._loss,
-            n_steps=-(-len(table) // settings.batch_size),
-            config=settings,
-            context=context,
-            validate=context.judge_of(self),
-            tables=tables,
-            table_decay=decay,
-            touched=self.network.touched,
-        )
-        self.network.touched = None
-        self.network.to("cpu")
-        return report
+        try:
+            return train(
+                self.network,
+                lambda rng: rows.shuffled(settings.batch_size, rng),
+                torch.compile(self._loss) if settings.compiled else self._loss,
+                n_steps=-(-len(table) // settings.batch_size),
+                config=settings,
+                context=context,
+                validate=context.judge_of(self),
+                tables=tables,
+                table_decay=decay,
+                touched=self.network.touched,
+            )
+        finally:
+            self.network.touched = None
+            self.network.to("cpu")
 
     def _loss(self, batch: Batch) -> Tensor:
         assert batch.clicks is not None

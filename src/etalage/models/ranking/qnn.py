@@ -66,8 +66,6 @@ class QNNConfig(RankerConfig):
             raise ValueError(f"neuron must be 'khatri_rao' or T1 to T30; got {self.neuron!r}")
         if self.neuron != "khatri_rao" and self.width % 2:
             raise ValueError(f"neuron {self.neuron} needs an even width; got {self.width}")
-        if self.objective == "self_ensemble" and not self.dropout:
-            raise ValueError("self_ensemble needs dropout: without it both passes are the same")
         return self
 
 
