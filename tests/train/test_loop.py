@@ -188,7 +188,8 @@ def test_seconds_of_earlier_sessions_count(tmp_path: Path) -> None:
     _, first = fit(config, context, pause=0.02)
     assert first.seconds >= 6 * 0.02
     _, second = fit(config, context, pause=0.02)
-    assert second.seconds >= first.seconds - 0.02  # the end of a session is not in its checkpoint
+    # what comes after the last checkpoint is not in it, and takes its time on a busy machine
+    assert second.seconds >= sum(row["seconds"] for row in first.history) >= 6 * 0.02
     assert second.cpu_seconds > 0
 
 
