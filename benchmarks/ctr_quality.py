@@ -55,8 +55,7 @@ def main() -> None:
         if options.computed:
             done = [row["name"] for row in Results(out / "results.jsonl").all()]
             rows = [row for row in rows if done.count(row.name) >= SEEDS]
-        table = table.model_copy(update={"rows": tuple(rows)})
-        reproduce(table, loader(name), out, SEEDS, print, device=options.device)
+        reproduce(table, loader(name), out, SEEDS, print, asked=rows, device=options.device)
         results = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
         for row in rows:
             runs = [result for result in results if result["name"] == row.name][-SEEDS:]
