@@ -13,7 +13,7 @@ from typing import Any
 
 from claims import record
 from etalage.pipeline.ctr import ClickJob, Results, hash_of
-from etalage.pipeline.reproduce.ctr import loader, reproduce
+from etalage.pipeline.reproduce.ctr import Load, loader, reproduce
 from etalage.pipeline.reproduce.published import Row, click_table
 
 HERE = Path(__file__).parents[1]
@@ -43,6 +43,12 @@ cut later than in the published ones, which does them good."""
 ANY = {"auc": ">=0.5", "log_loss": "<=1", "log_loss_calibrated": "<=1"}
 
 
+def runs(row: Row, load: Load, results: Results) -> list[dict[str, Any] | None]:
+    """The result of each seed, None where there is none yet."""
+    hashed = hash_of(load(row.data))
+    return [results.of(ClickJob.of(row.ranker, seed, hashed)) for seed in range(SEEDS)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", default=[*BARS])
@@ -54,17 +60,12 @@ def main() -> None:
         rows = [row for row in table.rows if row.name in BARS[name]]
         results, load = Results(out / "results.jsonl"), loader(name)
 
-        def runs(row: Row) -> list[dict[str, Any] | None]:
-            hashed = hash_of(load(row.data))
-            return [results.of(ClickJob.of(row.ranker, seed, hashed)) for seed in range(SEEDS)]
-
         if options.computed:
-            rows = [row for row in rows if all(runs(row))]
+            rows = [row for row in rows if all(runs(row, load, results))]
         else:
-            reproduce(table.model_copy(update={"rows": tuple(rows)}), load, out, SEEDS, print,
-                      device=options.device)  # fmt: skip
+            reproduce(table, load, out, SEEDS, print, asked=rows, device=options.device)
         for row in rows:
-            found = [run for run in runs(row) if run is not None]
+            found = [run for run in runs(row, load, results) if run is not None]
             for measure, bar in (ANY | BARS[name][row.name]).items():
                 record("ranking", f"{measure} of {row.name} on {name}",
                        mean(run[measure] for run in found), "", bar,

@@ -147,6 +147,35 @@ def test_a_bag_keeps_its_first_values() -> None:
     assert later.bags.tolist() == [[4, 2]]
 
 
+def test_a_value_twice_in_a_row_counts_once() -> None:
+    frame = pl.DataFrame({"v": ["x|x", "y", "y|x", "z|z|z"]})
+    vocabulary = ClickVocabulary.learn(frame, {"v": Bag(min_count=2)})
+    assert vocabulary.learnt["v"].to_list() == ["x", "y"]
+    assert vocabulary.table(frame).bags.tolist()[0] == [1, 1, 0, 0, 0]
+
+
+def test_true_is_neither_one_nor_a_word(tmp_path: Path) -> None:
+    truths = pl.DataFrame({"v": [True, False, None, True]})
+    vocabulary = ClickVocabulary.learn(truths, {"v": Category()})
+    vocabulary.save(tmp_path / "v")
+    vocabulary = ClickVocabulary.load(tmp_path / "v")
+    assert vocabulary.table(truths).categories[:, 0].tolist() == [1, 2, 0, 1]
+    none = pl.DataFrame({"v": [None, None]})
+    assert vocabulary.table(none).categories[:, 0].tolist() == [0, 0]
+    for others in ([1, 0, None, 1], ["true", "false", None, "true"]):
+        frame = pl.DataFrame({"v": others})
+        with pytest.raises(
+            DataError, match=r"'v' is of type \w+, and was of type Boolean in train"
+        ):
+            vocabulary.table(frame)
+        with pytest.raises(
+            DataError, match=r"'v' is of type Boolean, and was of type \w+ in train"
+        ):
+            ClickVocabulary.learn(frame, {"v": Category()}).table(truths)
+        with pytest.raises(DataError, match=r"'v' is of type Boolean after parts of type"):
+            ClickVocabulary.learn([frame, truths], {"v": Category()})
+
+
 def test_an_id_is_the_same_as_number_and_as_text() -> None:
     for learnt in ([7, 7, 9], ["7", "7", "9"], [7.0, 7.0, 9.0], np.array([7, 7, 9], np.uint64)):
         vocabulary = ClickVocabulary.learn(pl.DataFrame({"v": learnt}), {"v": Category()})

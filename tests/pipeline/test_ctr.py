@@ -12,7 +12,7 @@ from etalage.errors import BundleError, DataError, RecipeError
 from etalage.evaluate.classification import auc
 from etalage.models.registry import build
 from etalage.pipeline import ctr
-from etalage.pipeline.ctr import ClickJob, Results, hash_of
+from etalage.pipeline.ctr import ClickJob, Results, forget, hash_of
 from etalage.pipeline.monitors import check_monitors, click_metrics
 
 TABLES = split_tables()
@@ -62,6 +62,8 @@ def test_an_interrupted_job_ends_as_one_that_was_not(tmp_path: Path, monkeypatch
         k: v for k, v in whole.items() if k not in costs
     }
     assert len(calls) == 3 + whole["epochs"] - 2, "two epochs were done before, the third was lost"
+    assert (tmp_path / "cut" / "checkpoint.safetensors").exists(), "until its result is kept"
+    forget(tmp_path / "cut")
     assert not (tmp_path / "cut" / "checkpoint.safetensors").exists()
 
 
@@ -102,5 +104,9 @@ def test_a_monitor_must_be_better_where_it_is_higher() -> None:
     ranker = build(quick(training={"monitor": "log_loss"}))
     with pytest.raises(RecipeError, match="did you mean 'auc-log_loss'"):
         check_monitors({}, ranker)
+    members = [quick(), quick(training={"monitor": "ndcg@10"})]
+    told = r"^ranking\.ranker\.members\.1\.training\.monitor: 'ndcg@10' is not measured"
+    with pytest.raises(RecipeError, match=told):
+        ClickJob.of({"kind": "ensemble", "members": members}, 0, "")
     with pytest.raises(RecipeError, match=r"qnn\.widht: unknown key; did you mean 'width'"):
         ClickJob.of(quick(widht=3), 0, "")

@@ -1,6 +1,7 @@
 """Published tables computed again: what is skipped, what is averaged, what is written."""
 
 import csv
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,11 +10,11 @@ from tests.pipeline.split_tables import quick, split_tables
 from typer.testing import CliRunner
 
 from etalage.cli.main import app
-from etalage.errors import DataError, RecipeError
+from etalage.errors import CapacityError, DataError, RecipeError
 from etalage.evaluate.significance import runs_interval
 from etalage.models.ranking.network import Columns
 from etalage.models.registry import build
-from etalage.pipeline.ctr import ClickJob
+from etalage.pipeline.ctr import ClickJob, Results, device_name
 from etalage.pipeline.monitors import check_monitors
 from etalage.pipeline.reproduce.ctr import LOADERS, loader, reproduce
 from etalage.pipeline.reproduce.published import FLOOR, Published, Row, Table, click_table
@@ -53,6 +54,64 @@ def test_a_table_is_computed_once_and_read_afterwards(tmp_path: Path, monkeypatc
     assert all(line.endswith(", as before") for line in said[6:])
     reproduce(TABLE, load, tmp_path, 3, said.append)
     assert len(fits) == 3, "a third seed of each row"
+
+
+def names(folder: Path) -> list[str]:
+    with (folder / "table.csv").open() as file:
+        return [row["name"] for row in csv.DictReader(file)]
+
+
+def test_rows_that_are_not_asked_for_stay_where_they_have_all_their_seeds(tmp_path: Path) -> None:
+    narrow, wide, other = TABLE.rows
+    some = partial(reproduce, TABLE, load, tmp_path, say=lambda text: None)
+    some(n_seeds=1, asked=[other])
+    assert names(tmp_path) == ["other data"]
+    some(n_seeds=1, asked=[narrow])
+    assert names(tmp_path) == ["narrow", "other data"], "in the order of the table"
+    lines = some(n_seeds=2, asked=[wide])
+    assert names(tmp_path) == [line.name for line in lines] == ["wide"], "others have one seed"
+    some(n_seeds=1, asked=[narrow])
+    assert names(tmp_path) == ["narrow", "wide", "other data"]
+    moved = partial(split_tables, n=900)
+    reproduce(TABLE, lambda data: moved(**data), tmp_path, 1, lambda text: None, asked=[narrow])
+    assert names(tmp_path) == ["narrow"], "others are of other data"
+
+
+def test_a_kill_before_the_result_is_kept_loses_no_fit(tmp_path: Path, monkeypatch) -> None:
+    one = partial(reproduce, TABLE, load, tmp_path, 1, lambda text: None, asked=TABLE.rows[:1])
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    for step in (f"{Results.__module__}.Results.append", f"{reproduce.__module__}.forget"):
+        with monkeypatch.context() as patch:
+            patch.setattr(step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                one()
+        assert len([*tmp_path.rglob("checkpoint.safetensors")]) == 1
+    one()
+    assert not [*tmp_path.rglob("checkpoint.safetensors")]
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_device_that_is_not_there_is_named_before_data_is_read(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for device, error, told in (
+        ("cuda", CapacityError, "no CUDA device here; use --device cpu"),
+        ("gpu", RecipeError, "there is no device 'gpu'; use cpu or cuda"),
+    ):
+        with pytest.raises(error, match=told):
+            reproduce(TABLE, pytest.fail, tmp_path, 1, pytest.fail, device=device)
+    done = CliRunner().invoke(app, ["reproduce", "ctr", "--device", "gpu"])
+    assert done.exit_code == 2
+
+
+def test_the_accelerator_is_called_by_its_name(monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Toy 100")
+    assert [device_name(device) for device in ("cpu", "cuda")] == ["cpu", "Toy 100"]
 
 
 def test_a_table_says_what_was_found_and_what_was_published(tmp_path: Path) -> None:

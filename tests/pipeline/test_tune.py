@@ -27,7 +27,7 @@ pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
 
 from optuna.trial import TrialState
 
-from etalage.pipeline.tuning import worker
+from etalage.pipeline.tuning import search, worker
 from etalage.pipeline.tuning.search import tune
 from etalage.pipeline.tuning.space import Space, laid_over
 from etalage.pipeline.tuning.trial import Subject
@@ -190,6 +190,7 @@ class Pretended:
     """A subject whose trials reach what they are told, epoch by epoch."""
 
     data_hash = "d"
+    broken: BaseException | None = None
 
     def __init__(self, curves: dict[int, list[float]]) -> None:
         self.curves, self.fits = curves, 0
@@ -199,6 +200,8 @@ class Pretended:
         from etalage.train.context import FitReport
 
         self.fits += 1
+        if self.broken is not None:
+            raise self.broken
         for epoch, value in enumerate(self.curves[recipe.models["item_knn"]["n_neighbours"]], 1):
             report(epoch, value)
         return value, FitReport(seconds=1.0, best_epoch=epoch)
@@ -217,6 +220,24 @@ def test_a_trial_that_falls_behind_is_ended_and_not_fitted_again(tmp_path: Path)
     assert (same.state.name, same.value, same.user_attrs["same_as"]) == ("PRUNED", 0.4, 1)
     assert (again.state.name, again.value, again.user_attrs["same_as"]) == ("COMPLETE", 0.7, 0)
     assert subject.fits == 2
+
+
+def test_a_fit_that_breaks_is_a_failed_trial_and_ends_no_worker(tmp_path: Path) -> None:
+    recipe, study, subject = resolve(KNN | {}), worker.open_study(tmp_path), Pretended({})
+    said: list[str] = []
+    for broken in (EtalageError("no"), RuntimeError("bad shapes"), MemoryError()):
+        subject.broken = broken
+        worker._try(study, recipe, subject, tmp_path, 1)
+    search._tell(study, recipe, subject.space, tmp_path, set(), said.append)
+    assert [row["state"] for row in rows(tmp_path)] == ["failed"] * 3
+    reasons = ["no", "RuntimeError('bad shapes')", "MemoryError()"]
+    assert [row["reason"] for row in rows(tmp_path)] == reasons
+    assert len(said) == 3
+    assert not (tmp_path / "history.svg").exists(), "there is nothing to draw"
+    subject.broken = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        worker._try(study, recipe, subject, tmp_path, 1)
+    assert study.trials[-1].state == TrialState.RUNNING, "the next session takes it up"
 
 
 def test_the_recipes_own_settings_are_never_ended_early(tmp_path: Path) -> None:
@@ -254,3 +275,22 @@ def test_a_ranker_is_searched_by_what_it_stops_by(tmp_path: Path) -> None:
         assert value == pytest.approx(max(values))
         sizes.add(fit.n_parameters)
     assert len(sizes) == 2
+
+
+def test_the_epochs_of_an_ensemble_are_counted_over_its_members(tmp_path: Path) -> None:
+    member = {"kind": "qnn", "n_layers": 1, "width": 4}
+    member |= {"training": {"epochs": 2, "monitor": "auc", "patience": 3}}
+    members = [[member, member], [member, member | {"width": 8}]]
+    recipe = resolve(
+        SMALL
+        | {"models": {"sasrec": None}, "retriever": "sasrec"}
+        | {"ranking": {"ranker": {"kind": "ensemble", "members": members[0]}}}
+        | {"search": {"ranking.ranker.members": members}}
+    )
+    reported: list[tuple[int, float]] = []
+    value, fit = Subject(recipe, Space.of(recipe)).fit(
+        laid_over(recipe, {}), tmp_path, 1, partial(_keep, reported)
+    )
+    assert [epoch for epoch, _ in reported] == [1, 2, 3, 4, 5], "two of each, and the mean"
+    values = [*(row["auc"] for row in fit.history), value]
+    assert [best for _, best in reported] == pytest.approx(list(accumulate(values, max)))

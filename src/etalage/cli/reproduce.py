@@ -1,7 +1,7 @@
 """`etalage reproduce`: do published figures hold here?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,7 +20,7 @@ def ctr(
         typer.Option(metavar="KIND", help="Rankers of this kind alone. May be repeated."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each row.")] = 3,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where networks train.")] = "cpu",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results (runs/reproduce/ctr/DATA).")
     ] = None,
@@ -37,7 +37,8 @@ def ctr(
     from etalage.pipeline.reproduce.published import click_table
     from etalage.pipeline.reproduce.summary import rich_table
 
-    table = click_table(data).only(only or [])
+    table = click_table(data)
+    asked = table.only(only or []).rows
     folder = out or Path("runs/reproduce/ctr") / data
     check_folder(folder)
     lines = reproduce(
@@ -46,6 +47,7 @@ def ctr(
         folder,
         seeds,
         typer.echo,
+        asked=asked,
         progress=sys.stderr.isatty(),
         device=device,
     )

@@ -16,7 +16,7 @@ from etalage.errors import DataError
 from etalage.recipe.config import Config
 
 LARGEST = float(np.finfo(np.float32).max)
-KEYS = (pl.String(), pl.Int64(), pl.UInt64())
+KEYS = (pl.String(), pl.Int64(), pl.UInt64(), pl.Boolean())
 """Types that values are counted and looked up in."""
 
 
@@ -34,12 +34,12 @@ class Listed(Config):
 
 
 class Category(Listed):
-    """Text or whole numbers."""
+    """Text, whole numbers, or true and false."""
 
     kind: Literal["category"] = "category"
 
     def key(self, column: pl.Series, first_row: int) -> pl.Series:
-        """Returns the values as text or whole numbers, null where there is none."""
+        """Returns the values in one of the types of `KEYS`, null where there is none."""
         dtype = column.dtype
         if dtype.is_float():
             column = column.fill_nan(None)

@@ -86,7 +86,7 @@ class Values(Counts):
 
     def sums(self, keys: pl.Expr) -> pl.Expr:
         """Returns one list of values and counts."""
-        return super().sums(keys.explode() if isinstance(self.kind, Bag) else keys)
+        return super().sums(keys.list.unique().explode() if isinstance(self.kind, Bag) else keys)
 
     def learnt(self) -> pl.Series:
         """The values with rows enough."""

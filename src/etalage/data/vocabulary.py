@@ -111,7 +111,8 @@ class ClickVocabulary:
         """Codes rows; `first_row` rows came before them, where they are a part of more.
 
         Raises:
-            DataError: where `keys_of` does, and for labels other than 0 and 1.
+            DataError: where `keys_of` does, for labels other than 0 and 1, and for a category of
+                true and false here and of anything else in training, or the other way round.
         """
         keys = keys_of(frame, self.fields, first_row)
         numbers, codes, bags = {}, {}, {}
@@ -125,6 +126,7 @@ class ClickVocabulary:
                     bags[f"{name} {place}"] = kind.code(one, values)
             else:
                 if keys[name].dtype != values.dtype:  # the same ids, as numbers here and text there
+                    _check_truth(keys[name], values)
                     key, values = key.cast(pl.String), values.cast(pl.String)
                 codes[name] = kind.code(key, values)
         categories = _block(keys.select(**codes), len(frame), np.int32)
@@ -235,6 +237,16 @@ def _check_declared(fields: Fields, person: str | None) -> None:
         raise DataError("the label is among the fields; it cannot be predicted from itself")
     if person is not None and not isinstance(fields.get(person), Category):
         raise DataError(f"the person {person!r} is no category field; fields are {[*fields]}")
+
+
+def _check_truth(keys: pl.Series, values: pl.Series) -> None:
+    """Refuses true for 1, and text for true: all of it would be unknown, and nobody told."""
+    has_both = keys.null_count() < len(keys) and len(values) > 0
+    if has_both and pl.Boolean in (keys.dtype, values.dtype):
+        raise DataError(
+            f"column {keys.name!r} is of type {keys.dtype}, and was of type {values.dtype} in "
+            "training; give it the type it was learnt in"
+        )
 
 
 def _labels(frame: pl.DataFrame, first_row: int) -> pl.Series:

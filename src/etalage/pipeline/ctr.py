@@ -22,7 +22,7 @@ from etalage.calibrate import choose
 from etalage.calibrate.calibrator import sigmoid
 from etalage.calibrate.measures import TINY, log_loss
 from etalage.data.features import FeatureTable
-from etalage.errors import BundleError
+from etalage.errors import BundleError, CapacityError, RecipeError
 from etalage.evaluate.classification import auc, gauc
 from etalage.evaluate.significance import auc_interval, interval
 from etalage.models.ranker import check_labels
@@ -80,15 +80,19 @@ class ClickJob:
     ) -> dict[str, Any]:
         """Fits, calibrates and judges; a fit that was interrupted goes on from `folder`.
 
+        Checkpoints stay until `forget` is told that the result is kept.
+
         Returns the key and, as JSON-ready values: `auc`, `log_loss` and `log_loss_calibrated` on
         the test part, each with its 95 % interval over rows ([low, high]), `gauc` where the table
         has groups, `valid` (the metrics by which the state was kept), `calibrator`, `seconds` and
-        `cpu_seconds` of the fit, `rows_per_second` of training, `n_parameters`, `epochs` and
-        `best_epoch`.
+        `cpu_seconds` of the fit, `rows_per_second` of training, `n_parameters`, `epochs`,
+        `best_epoch` and `device` (cpu, or the name of the accelerator).
 
         Raises:
             DataError: for a part without both clicks and misses.
+            EtalageError: where `device_name` does.
         """
+        device_named = device_name(device)
         check_labels(tables.valid)
         check_labels(tables.test)
         ranker = build(self.settings, "ranker")
@@ -103,7 +107,7 @@ class ClickJob:
         rng = generator(self.seed, "calibrator")
         calibrator = choose(ranker.score(tables.valid), tables.valid.labels, rng)
         logits = ranker.score(tables.test)
-        result = {
+        return {
             **self.key,
             **_judged(logits, calibrator.probability(logits), tables.test),
             "calibrator": calibrator.kind,
@@ -114,11 +118,32 @@ class ClickJob:
             "n_parameters": fit.n_parameters,
             "epochs": fit.epochs,
             "best_epoch": fit.best_epoch,
-            "device": device,
+            "device": device_named,
         }
-        for checkpoint in folder.rglob(CHECKPOINT):
-            checkpoint.unlink()  # large, and of no more use
-        return result
+
+
+def forget(folder: Path) -> None:
+    """Deletes the checkpoints of a fit whose result is kept: they are large, and of no more use."""
+    for checkpoint in folder.rglob(CHECKPOINT):
+        checkpoint.unlink()
+
+
+def device_name(device: str) -> str:
+    """Returns cpu, or the name of the accelerator.
+
+    Raises:
+        RecipeError: for a device other than cpu and cuda.
+        CapacityError: for cuda where there is none.
+    """
+    if device == "cpu":
+        return device
+    if device != "cuda":
+        raise RecipeError(f"there is no device {device!r}; use cpu or cuda")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise CapacityError("no CUDA device here; use --device cpu")
+    return torch.cuda.get_device_name()
 
 
 def hash_of(tables: ClickTables) -> str:

@@ -35,6 +35,8 @@ def check_monitors(models: Mapping[str, Recommender], ranker: Ranker | None) -> 
         _check(f"models.{name}", model.config, OF_LISTS)
     if ranker is not None:
         _check("ranking.ranker", ranker.config, OF_CLICKS)
+        for n, member in enumerate(getattr(ranker, "members", ())):
+            _check(f"ranking.ranker.members.{n}", member.config, OF_CLICKS)
 
 
 def _check(where: str, config: Any, measured: Sequence[str]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from etalage.errors import DataError
-from etalage.pipeline.ctr import ClickJob, ClickTables, Results, hash_of
+from etalage.pipeline.ctr import ClickJob, ClickTables, Results, device_name, forget, hash_of
 from etalage.pipeline.reproduce.published import Row, Table
 from etalage.pipeline.reproduce.summary import Line, line_of, write
 from etalage.pipeline.stages import Say
@@ -48,6 +48,7 @@ def reproduce(
     n_seeds: int,
     say: Say,
     *,
+    asked: Sequence[Row] | None = None,
     progress: bool = False,
     device: str = "cpu",
 ) -> list[Line]:
@@ -55,7 +56,8 @@ def reproduce(
 
     What `results.jsonl` has of the same settings, data, seed and version is taken from there, and
     a fit that was interrupted goes on from its checkpoint, so the same call ends what it began.
-    The files of the table are written after every row.
+    The files of the table are written after every row, with every row that has all its runs, be
+    it from now or from before, in the order of the table; so are the lines that are returned.
 
     Args:
         table: what was published.
@@ -63,40 +65,79 @@ def reproduce(
         out: folder of the results.
         n_seeds: runs of each row, with seeds 0, 1, ...
         say: takes one line a run, as it ends.
+        asked: the rows of the table to run; None for all.
         progress: show progress bars on a terminal.
         device: cpu or cuda.
 
     Raises:
-        RecipeError: for a setting that does not exist, before any work.
+        RecipeError: for a setting or a device that does not exist, before any work.
+        CapacityError: where there is no accelerator to run on, before any work.
     """
+    device_name(device)
     for row in table.rows:
         ClickJob.of(row.ranker, 0, "")
-    results, lines = Results(out / "results.jsonl"), []
-    parts: dict[str, tuple[ClickTables, str]] = {}
-    for row in table.rows:
-        key = json.dumps(row.data, sort_keys=True)
-        if key not in parts:
-            parts = {
-                key: _hashed(load(row.data))
-            }  # one at a time: rows of like data stand together
+    data, results = _Data(load), Results(out / "results.jsonl")
+    lines = _known(table, n_seeds, data, results)
+    for row in table.rows if asked is None else asked:
         found = [
-            _result(row, seed, *parts[key], results, out, say, progress=progress, device=device)
+            _result(row, seed, data, results, out, say, progress=progress, device=device)
             for seed in range(n_seeds)
         ]
-        lines.append(line_of(row, found))
-        write(table, lines, out)
+        lines[row.name] = line_of(row, found)
+        write(table, _in_order(table, lines), out)
+    return _in_order(table, lines)
+
+
+class _Data:
+    """The tables of rows; one at a time is held, as rows of like data stand together."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.held: dict[str, ClickTables] = {}
+        self.hashes: dict[str, str] = {}
+
+    def tables(self, row: Row) -> ClickTables:
+        """Reads them, unless they are those of the row before."""
+        key = _data_key(row)
+        if key not in self.held:
+            self.held = {}
+            self.held = {key: self.load(row.data)}
+        return self.held[key]
+
+    def hash(self, row: Row) -> str:
+        """What `hash_of` says of them."""
+        key = _data_key(row)
+        if key not in self.hashes:
+            self.hashes[key] = hash_of(self.tables(row))
+        return self.hashes[key]
+
+
+def _data_key(row: Row) -> str:
+    return json.dumps(row.data, sort_keys=True)
+
+
+def _known(table: Table, n_seeds: int, data: _Data, results: Results) -> dict[str, Line]:
+    """Lines of the rows whose runs have all been made, by name."""
+    named = {result.get("name") for result in results.all()}
+    lines = {}
+    for row in table.rows:
+        if row.name not in named:
+            continue  # its data need not be read
+        jobs = [ClickJob.of(row.ranker, seed, data.hash(row)) for seed in range(n_seeds)]
+        found = [result for job in jobs if (result := results.of(job)) is not None]
+        if len(found) == n_seeds:
+            lines[row.name] = line_of(row, found)
     return lines
 
 
-def _hashed(tables: ClickTables) -> tuple[ClickTables, str]:
-    return tables, hash_of(tables)
+def _in_order(table: Table, lines: dict[str, Line]) -> list[Line]:
+    return [lines[row.name] for row in table.rows if row.name in lines]
 
 
 def _result(
     row: Row,
     seed: int,
-    tables: ClickTables,
-    data_hash: str,
+    data: _Data,
     results: Results,
     out: Path,
     say: Say,
@@ -105,13 +146,15 @@ def _result(
     device: str,
 ) -> dict[str, Any]:
     """The result of one row and seed, from the file where it is there."""
-    job = ClickJob.of(row.ranker, seed, data_hash)
+    job = ClickJob.of(row.ranker, seed, data.hash(row))
+    key = job.key
+    place = f"{key['kind']}-{key['settings_hash'][:8]}-{key['data_hash'][:8]}-{seed}"
+    folder = out / "fits" / place
     result, note = results.of(job), ", as before"
     if result is None:
-        key = job.key
-        folder = out / "fits" / f"{key['kind']}-{key['settings_hash'][:8]}-{data_hash[:8]}-{seed}"
-        result, note = job.run(tables, folder, progress=progress, device=device), ""
+        result, note = job.run(data.tables(row), folder, progress=progress, device=device), ""
         results.append({"name": row.name, **result})
+    forget(folder)  # after a kill since the result was kept, too
     say(
         f"{row.name}, seed {seed}: AUC {result['auc']:.4f}, log-loss {result['log_loss']:.4f}, "
         f"{result['epochs']} epochs, {result['seconds']:.0f} s{note}"

@@ -171,7 +171,9 @@ def _tell(
     told |= {trial.number for trial in new}
     if not new and (folder / "trials.csv").exists():
         return
-    texts = {"trials.csv": _as_csv(ended, space), "history.svg": _picture(ended, space)}
+    texts = {"trials.csv": _as_csv(ended, space)}
+    if any(trial.value is not None for trial in ended):
+        texts["history.svg"] = _picture(ended, space)
     if any(trial.state == TrialState.COMPLETE for trial in ended):
         best = _found(study, space, was_interrupted=False)
         texts["best.yaml"] = (

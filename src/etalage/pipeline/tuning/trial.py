@@ -52,7 +52,7 @@ class Subject:
 
         def monitor(judged: Any) -> dict[str, float]:
             metrics = self.judge(judged)
-            epochs, best = _before(folder / "log.jsonl", metric)
+            epochs, best = _before(folder, metric)
             report(epochs + 1, max(best, metrics[metric]))
             return metrics
 
@@ -62,9 +62,9 @@ class Subject:
         return self.judge(model)[metric] if value is None else value, fit
 
 
-def _before(log: Path, metric: str) -> tuple[int, float]:
-    """Epochs in the log of a fit, and the best value there; the one being judged is not in it."""
-    if not log.exists():
-        return 0, float("-inf")
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+def _before(folder: Path, metric: str) -> tuple[int, float]:
+    """Epochs in the log of a fit, or in those of all members of an ensemble, and the best value
+    there; the one being judged is not in it."""
+    logs = [log.read_text(encoding="utf-8") for log in folder.rglob("log.jsonl")]
+    rows = [json.loads(line) for log in logs for line in log.splitlines()]
     return len(rows), max((row.get(metric, float("-inf")) for row in rows), default=float("-inf"))

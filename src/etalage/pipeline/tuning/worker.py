@@ -101,8 +101,9 @@ def _try(study: optuna.Study, recipe: Recipe, subject: Subject, folder: Path, th
         study.tell(trial, value)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
-    except EtalageError as error:
-        trial.set_user_attr("reason", str(error))
+    except Exception as error:  # left under way, it would be the first to be tried again
+        is_ours = isinstance(error, EtalageError)
+        trial.set_user_attr("reason", str(error) if is_ours else repr(error))
         study.tell(trial, state=TrialState.FAIL)
     shutil.rmtree(place, ignore_errors=True)
 
