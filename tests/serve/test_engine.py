@@ -41,7 +41,7 @@ def test_someone_new_sees_what_is_popular(exported: Exported, engine: Engine) ->
 
 
 def test_a_broken_encoder_still_fills_the_window(
-    exported: Exported, monkeypatch: pytest.MonkeyPatch
+    exported: Exported, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine(exported.folder)
 
@@ -50,13 +50,28 @@ def test_a_broken_encoder_still_fills_the_window(
 
     monkeypatch.setattr(engine, "_encode", broken)
     answer = engine.recommend(np.array([1, 2], np.int32), 5)
-    assert answer.degraded == "retrieval failed: out of order"
+    assert answer.degraded == "retrieval failed"
+    assert "out of order" in caplog.text
     assert len(answer.items) == 5
     assert not {1, 2} & set(answer.items.tolist())
 
 
-def test_a_broken_ranker_leaves_the_retrievers_order(
+def test_a_state_that_is_no_number_still_fills_the_window(
     exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ill:
+        def run(self, *asked: object) -> list[np.ndarray]:
+            return [np.full((1, 16), np.nan, np.float32)]
+
+    engine = Engine(exported.folder)
+    monkeypatch.setattr(engine, "encoder", Ill())
+    answer = engine.recommend(np.array([1, 2], np.int32), 5)
+    assert answer.degraded == "retrieval failed"
+    assert len(answer.items) == 5
+
+
+def test_a_broken_ranker_leaves_the_retrievers_order(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine(exported.folder)
 
@@ -66,7 +81,8 @@ def test_a_broken_ranker_leaves_the_retrievers_order(
     monkeypatch.setattr(engine, "logits", broken)
     history = [1, 2]
     answer = engine.recommend(np.array(history, np.int32), 5)
-    assert answer.degraded == "ranking failed: out of order"
+    assert answer.degraded == "ranking failed"
+    assert "out of order" in caplog.text
     assert answer.probabilities is None
     top = exported.served.retriever.recommend(
         Histories.from_rows([history]), 5, exclude=ItemSets.from_rows([history])

@@ -1,9 +1,12 @@
 """The HTTP interface: wrong questions, and failures within."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -15,6 +18,8 @@ from etalage.pipeline.export import Served, export_bundle
 from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.engine import Engine
 
+DEEP = b"[" * 1000 + b"]" * 1000
+
 
 @pytest.mark.parametrize(
     ("content", "status", "message"),
@@ -25,11 +30,19 @@ from etalage.serve.runtime.engine import Engine
         (b'{"histroy": []}', 422, "did you mean 'history'"),
         (b'{"k": 0}', 422, "from 1 to 200; got 0"),
         (b'{"k": true}', 422, "from 1 to 200"),
-        (b'{"k": "ten"}', 422, "from 1 to 200; got 'ten'"),
+        (b'{"k": "ten"}', 422, "from 1 to 200; got str"),
+        (b'{"k": ' + DEEP + b"}", 422, "from 1 to 200; got list"),
         (b'{"history": "item-00001"}', 422, "must be a list of item ids"),
         (b'{"history": [1.5]}', 422, "must be a list of item ids"),
         (b'{"user": ["a"]}', 422, "user must be text"),
+        (b'{"user": ' + DEEP + b"}", 422, "user must be text or a whole number; got list"),
+        (b'{"history": ' + DEEP + b"}", 422, "must be a list of item ids"),
         (b'{"context": 3}', 422, "context must be an object"),
+        (b'{"context": 0}', 422, "context must be an object"),
+        (b'{"context": ""}', 422, "context must be an object"),
+        (b'{"context": []}', 422, "context must be an object"),
+        (b'{"context": {"device": ' + DEEP + b"}}", 422, "context 'device' must be text"),
+        (b'{"context": {"device": {}}}', 422, "got dict"),
         (b'{"user": "' + b"x" * 300_000 + b'"}', 413, "larger than 256 kB"),
     ],
 )
@@ -63,6 +76,54 @@ def test_a_body_that_hides_its_size_is_cut_off(client: TestClient) -> None:
     assert done.status_code == 413
 
 
+@pytest.mark.parametrize("fields", ['{"k": "%s"}', '{"%s": 1}', '{"context": {"%s": []}}'])
+def test_a_refusal_does_not_repeat_all_that_was_sent(client: TestClient, fields: str) -> None:
+    done = client.post("/recommend", content=fields % ("x" * 200_000))
+    assert done.status_code == 422
+    assert len(done.content) < 500
+
+
+def test_a_context_may_hold_whatever_is_one_value(client: TestClient) -> None:
+    context = {"a": "x", "b": 1, "c": 1.5, "d": True, "e": None}
+    for sent in (context, {}, None):
+        assert client.post("/recommend", json={"context": sent}).status_code == 200
+
+
+def test_a_body_that_never_ends_is_given_up(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etalage.serve.runtime.app.BODY_SECONDS", 0.05)
+
+    async def drip() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(create_app(exported.folder))
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            return await client.post("/recommend", content=drip())
+
+    done = asyncio.run(ask())
+    assert done.status_code == 408
+    assert "did not arrive within 0.05 seconds" in done.json()["error"]
+    assert done.json()["request_id"]
+    assert done.headers["connection"] == "close"
+
+
+def test_an_answer_that_is_no_json_is_a_failure_that_is_counted(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "probability", lambda *asked: object())
+    fields = {"history": ["item-00003"], "items": ["item-00001"]}
+    with TestClient(create_app(exported.folder)) as client:
+        done = client.post("/score", json=fields, headers={"x-request-id": "mine-8"})
+        assert done.status_code == 500
+        assert done.json()["request_id"] == "mine-8"
+        text = client.get("/metrics").text
+    assert 'etalage_requests_total{path="/score",status="500"} 1' in text
+    assert 'path="/score",status="200"' not in text
+
+
 def test_paths_and_methods_that_are_not_there(client: TestClient) -> None:
     gone, wrong = client.get("/nowhere"), client.get("/recommend")
     assert (gone.status_code, wrong.status_code) == (404, 405)
@@ -87,6 +148,7 @@ def test_a_failure_within_is_an_answer_too(
         assert "mine-8" in caplog.text
         body = client.post("/recommend", json={"history": ["item-00003"]}).json()
         assert body["degraded"] is True
+        assert body["reason"] == "ranking failed"
         assert len(body["items"]) == 10
         text = client.get("/metrics").text
         assert 'etalage_requests_total{path="/score",status="500"} 1' in text

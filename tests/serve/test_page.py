@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from tests.browser import chromium, faults
 from tests.conftest import Exported
 
+from etalage.ids import Vocabulary
 from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.catalogue import Catalogue
 from etalage.serve.runtime.wire import OneWrite
@@ -85,6 +86,52 @@ def test_search_prefers_ids_then_short_titles(exported: Exported) -> None:
     assert [len(catalogue.titles[i]) for i in found] == sorted(
         len(catalogue.titles[i]) for i in found
     )
+
+
+LETTERS = "abcdefghijklmnop"
+
+
+class Counting(str):
+    """A title that counts how often it is looked at."""
+
+    n_looks = 0
+
+    def lower(self) -> "Counting":
+        return self
+
+    def __contains__(self, word: str) -> bool:  # type: ignore[override]
+        Counting.n_looks += 1
+        return super().__contains__(word)
+
+
+def test_a_search_looks_at_each_title_a_few_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counting, "n_looks", 0)
+    catalogue = Catalogue(Vocabulary(["one", "two"]), [Counting(LETTERS)] * 2, ["", ""], None)
+    assert catalogue.search("a " * 1000) == [0]
+    assert Counting.n_looks == 2
+    assert catalogue.search(" ".join(LETTERS)) == [0]
+    assert Counting.n_looks == 2 + 2 * 10
+
+
+def test_a_page_searches_titles_a_few_times_and_finds_every_id(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+    search = Catalogue.search
+    monkeypatch.setattr(
+        Catalogue, "search", lambda *asked: searched.append(asked[1]) or search(*asked)
+    )
+    lines = [f"zzz {n}" for n in range(90)] + [f"item-0000{n}" for n in range(10)]
+    text = client.get("/", params={"history": "\n".join(lines)}).text
+    assert "10 in all" in text
+    assert "zzz 89" in text
+    assert sum(words.startswith("zzz") for words in searched) == 30
+
+
+def test_of_a_long_text_the_newest_whole_items_are_read(client: TestClient) -> None:
+    text = client.get("/", params={"history": "x" * 20_000 + "\n" + "item-00003\n" * 9}).text
+    assert "9 in all" in text
+    assert len(text) < 60_000
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,8 @@ def test_settings_that_make_no_sense_are_refused(
         model_type(kind).config_type(**settings)
 
 
-def test_a_gate_needs_a_field_that_is_there() -> None:
-    model = build({"kind": "finalmlp", "gate_fields": [0, 7], "training": SHORT})
-    with pytest.raises(DataError, match="names field 7, but the table has 3 fields, 0 to 2"):
+@pytest.mark.parametrize("field", [7, 3, -1])
+def test_a_gate_needs_a_field_that_is_there(field: int) -> None:
+    model = build({"kind": "finalmlp", "gate_fields": [0, field], "training": SHORT})
+    with pytest.raises(DataError, match=f"names field {field}, but the table has 3 fields, 0 to 2"):
         model.fit(impressions(64))

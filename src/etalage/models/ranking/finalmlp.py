@@ -78,7 +78,7 @@ class FinalMLPNetwork(RankingNetwork):
     def __init__(self, columns: Columns, config: FinalMLPConfig) -> None:
         super().__init__(columns, config.width)
         for field in config.gate_fields:
-            if field is not None and field >= self.n_fields:
+            if field is not None and not 0 <= field < self.n_fields:
                 raise DataError(
                     f"gate_fields names field {field}, but the table has {self.n_fields} fields, "
                     f"0 to {self.n_fields - 1}; choose one of them, or null"

@@ -31,6 +31,8 @@ RECOMMEND = ("user", "history", "k", "exclude", "context")
 GARBAGE = 20_000
 """Objects made before garbage is looked for; an answer makes and drops hundreds, without cycles."""
 SCORE = ("user", "history", "items", "context")
+BODY_SECONDS = 30.0
+"""How long a body may take to arrive."""
 
 
 def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
@@ -72,7 +74,7 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
         assert isinstance(error, HTTPException)
         request_id, headers = _request_id(request)
         message = f"{error.detail}: {request.method} {request.url.path}"
-        content = orjson.dumps({"error": message, "request_id": request_id})
+        content = _json({"error": message}, request_id)
         headers |= error.headers or {}
         return Response(content, error.status_code, headers, media_type="application/json")
 
@@ -114,30 +116,33 @@ def _answering(live: Live, path: str, ask: Ask) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         started = time.perf_counter()
         request_id, headers = _request_id(request)
-        status = 200
+        status, problem = 200, ""
         try:
             content = await ask(request, live)
+            if "milliseconds" in content:
+                total = 1000 * (time.perf_counter() - started)
+                content["milliseconds"]["total"] = round(total, 3)
+            body = _json(content, request_id)
         except RequestError as error:
-            status, content = error.status, {"error": str(error)}
+            status, problem = error.status, str(error)
         except ClientDisconnect:
-            status, content = 400, {"error": "the request ended before its body did"}
+            status, problem = 400, "the request ended before its body did"
         except Exception:
             LOG.exception("request %s failed", request_id)
-            message = "the server failed; its log says why, under this request id"
-            status, content = 500, {"error": message}
-        total = 1000 * (time.perf_counter() - started)
-        if "milliseconds" in content:
-            content["milliseconds"]["total"] = round(total, 3)
-        content["request_id"] = request_id
-        live.answered(path, status, total)
-        return Response(
-            orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY),
-            status,
-            headers,
-            media_type="application/json",
-        )
+            status, problem = 500, "the server failed; its log says why, under this request id"
+        if status != 200:
+            body = _json({"error": problem}, request_id)
+        if status == 408:
+            headers["connection"] = "close"  # what still drips in would keep it open
+        live.answered(path, status, 1000 * (time.perf_counter() - started))
+        return Response(body, status, headers, media_type="application/json")
 
     return endpoint
+
+
+def _json(content: dict[str, Any], request_id: str) -> bytes:
+    content["request_id"] = request_id
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _request_id(request: Request) -> tuple[str, dict[str, str]]:
@@ -160,7 +165,6 @@ async def _recommend(request: Request, live: Live) -> dict[str, Any]:
     )
     if answer.degraded:
         live.counts["degraded"] += 1
-        LOG.error("a degraded answer: %s", answer.degraded)
     content = {"items": cards(engine, question.history, answer), "unknown": question.unknown}
     return _told(content, engine, answer.milliseconds, answer.degraded, question.note)
 
@@ -225,16 +229,21 @@ async def _health(request: Request, live: Live) -> dict[str, Any]:
 
 
 async def _body(request: Request) -> bytes:
-    """The body, refused as soon as it is known to be too large."""
+    """The body, refused as soon as it is known to be too large, or too late."""
     refusal = RequestError(413, f"the body is larger than {MOST_BYTES // 1024} kB; send less")
     length = _header(request, b"content-length")
     if length.isdecimal() and int(length) > MOST_BYTES:
         raise refusal
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise refusal
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise refusal
+    except TimeoutError as error:
+        message = f"the body did not arrive within {BODY_SECONDS:g} seconds; ask again"
+        raise RequestError(408, message) from error
     return bytes(body)
 
 

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from etalage.ids import Vocabulary
 
+MOST_WORDS = 10
+"""Words of a search that are looked for: each is a pass over titles, and others wait meanwhile."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -58,23 +61,30 @@ class Catalogue:
     def _lowered(self) -> list[str]:
         return [title.lower() for title in self.titles]
 
+    @cached_property
+    def _shortest_first(self) -> list[int]:
+        return sorted(range(len(self.titles)), key=lambda i: len(self.titles[i]))
+
     def card(self, item: int) -> dict[str, Any]:
         """What a visitor sees of an item."""
         card: dict[str, Any] = orjson.loads(b"{%b,%b}" % (self.names[item], self.facts[item]))
         return card
 
     def search(self, words: str, most: int = 1) -> list[int]:
-        """Items by id, else those whose title has all the words; the shortest titles first."""
+        """Items by id, else those whose title has all the words; the shortest titles first.
+
+        Of the words, the first `MOST_WORDS` count.
+        """
         item = self.ids.index(words)
         if item >= 0:
             return [item]
-        wanted = words.lower().split()
+        wanted = list(dict.fromkeys(words.lower().split()))[:MOST_WORDS]
         if not wanted:
             return []
-        found = [i for i, title in enumerate(self._lowered) if wanted[0] in title]
-        for word in wanted[1:]:
-            found = [i for i in found if word in self._lowered[i]]
-        return sorted(found, key=lambda i: (len(self.titles[i]), i))[:most]
+        found, titles = self._shortest_first, self._lowered
+        for word in wanted:
+            found = [i for i in found if word in titles[i]]
+        return found[:most]
 
 
 def _members(fields: dict[str, object]) -> bytes:

@@ -5,6 +5,7 @@ Letters: L history length, N items, D width, C candidates, k places.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from etalage.serve.bundle import read_manifest
 from etalage.serve.runtime.catalogue import Catalogue, Visitors
 from etalage.serve.runtime.features import RankingFeatures
 
+LOG = logging.getLogger("etalage.serve")
 NEIGHBOURHOOD = 4
 """Items scored exactly after a rough scan, for each that is wanted."""
 N_REASONS = 3
@@ -38,7 +40,7 @@ class Answer:
     probabilities: NDArray[np.float64] | None
     milliseconds: dict[str, float] = field(default_factory=dict)
     degraded: str | None = None
-    """Why the list is not what it should be; None when all is well."""
+    """Which stage failed, so that the list is not what it should be; None when all is well."""
 
 
 class Engine:
@@ -97,7 +99,7 @@ class Engine:
         self.visitors.check(n_items)
         answer = self.recommend(self.popular[:2], 20)
         if answer.degraded is not None:
-            raise ValueError(answer.degraded)
+            raise ValueError(f"{answer.degraded} for a first question; the log says why")
 
     def recommend(
         self,
@@ -122,8 +124,9 @@ class Engine:
                 state = self._encode(history)
                 clock.lap("encode")
                 items, scores = self._retrieve(state, max(k, self.n_candidates), hidden)
-            except Exception as error:  # a visitor must see a window, whatever broke
-                degraded = f"retrieval failed: {error}"
+            except Exception:  # a visitor must see a window, whatever broke
+                degraded = "retrieval failed"
+                LOG.exception(degraded)
                 items, scores = self._popular(k, hidden)
         else:
             items, scores = self._popular(k, hidden)
@@ -141,8 +144,9 @@ class Engine:
                     items, scores, logits = items[order], logits[order], logits[order]
                 probabilities = self.probability(logits)
                 clock.lap("calibrate")
-            except Exception as error:  # then in the order of what came before
-                degraded = degraded or f"ranking failed: {error}"
+            except Exception:  # then in the order of what came before
+                degraded = degraded or "ranking failed"
+                LOG.exception("ranking failed")
         return Answer(items[:k], scores[:k], probabilities, clock.laps, degraded)
 
     def logits(
@@ -179,6 +183,8 @@ class Engine:
     def _encode(self, history: NDArray[np.int32]) -> NDArray[np.float32]:
         newest = history[None, -self.history_length :].astype(np.int64)
         state: NDArray[np.float32] = self.encoder.run(["state"], {"history": newest})[0][0]
+        if not np.isfinite(state).all():  # no score would be one, and the window empty
+            raise ValueError("the encoder gives a state that is not finite")
         return state
 
     def _retrieve(

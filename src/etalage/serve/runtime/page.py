@@ -22,11 +22,17 @@ N_SHOWN = 12
 N_HISTORY = 18
 N_VISITORS = 8
 MOST_LINES = 100
+MOST_SEARCHES = 30
+"""Searches through all titles that one page may ask for; ids are found without."""
+MOST_TYPED = 8000
+"""Characters of a typed history that are read, the newest."""
 
 
 def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
     """The page for a query (`visitor`, or `history` with one item a line), and its status."""
     visitor, typed = given.get("visitor", "").strip(), given.get("history", "").strip()
+    if len(typed) > MOST_TYPED:  # from the next whole item on: half an id may be that of another
+        typed = re.split("[,\n]", typed[-MOST_TYPED:], maxsplit=1)[-1]
     history, unknown = _typed(engine, typed)
     problem, status = None, 200
     if visitor and not typed:
@@ -67,7 +73,7 @@ def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
             widest=widest,
             unknown=unknown,
             problem=problem,
-            degraded=(answer.degraded or "").partition(":")[0],
+            degraded=answer.degraded,
             examples=_examples(engine),
             stages=answer.milliseconds,
             total=total,
@@ -79,15 +85,24 @@ def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
 
 def _typed(engine: Engine, text: str) -> tuple[NDArray[np.int32], list[str]]:
     """Items of a typed history, one a line or between commas, by id or words of a title."""
-    search = engine.catalogue.search
+    n_searches = 0
+
+    def find(words: str) -> list[int]:
+        nonlocal n_searches
+        if words not in engine.catalogue.ids:
+            n_searches += 1
+            if n_searches > MOST_SEARCHES:
+                return []
+        return engine.catalogue.search(words)
+
     items, unknown = [], []
     n_parts = 0
     for line in text.splitlines()[-MOST_LINES:]:
         whole = line.strip()  # a title may hold commas
-        found = search(whole)
+        found = find(whole)
         for part in [] if found else filter(None, map(str.strip, whole.split(","))):
             n_parts += 1
-            item = search(part) if n_parts <= MOST_LINES else []
+            item = find(part) if n_parts <= MOST_LINES else []
             found += item
             unknown += [] if item else [part]
         items += found

@@ -23,6 +23,9 @@ WHEN_TOO_MANY = {
     "exclude": "Send fewer",
     "items": "Ask in several requests",
 }
+SCALARS = (str, int, float, bool, type(None))
+MOST_SHOWN = 60
+"""Characters of a name that an answer repeats."""
 NOTHING = np.zeros(0, dtype=np.int32)
 
 
@@ -58,8 +61,9 @@ def read_body(body: bytes, allowed: tuple[str, ...]) -> dict[str, Any]:
         raise RequestError(422, f"the body must be a JSON object with some of: {_list(allowed)}")
     for name in fields:
         if name not in allowed:
-            hint = did_you_mean(name, allowed) or f"; known: {_list(allowed)}"
-            raise RequestError(422, f"unknown field {name!r}{hint}")
+            shown = name[:MOST_SHOWN]
+            hint = did_you_mean(shown, allowed) or f"; known: {_list(allowed)}"
+            raise RequestError(422, f"unknown field {shown!r}{hint}")
     return fields
 
 
@@ -80,13 +84,12 @@ def asked(fields: dict[str, Any], engine: Engine) -> Asked:
 
     k = fields.get("k", 10)
     if type(k) is not int or not 1 <= k <= MOST_PLACES:
-        raise RequestError(422, f"k must be a whole number from 1 to {MOST_PLACES}; got {k!r}")
-    context = fields.get("context") or {}
-    if not isinstance(context, dict):
-        raise RequestError(422, 'context must be an object, for example {"device": "phone"}')
+        got = k if type(k) is int else type(k).__name__
+        raise RequestError(422, f"k must be a whole number from 1 to {MOST_PLACES}; got {got}")
     user, note = fields.get("user"), None
     if user is not None and type(user) not in (str, int):
-        raise RequestError(422, f"user must be text or a whole number; got {user!r}")
+        got = type(user).__name__
+        raise RequestError(422, f"user must be text or a whole number; got {got}")
     if fields.get("history") is not None:
         history = indices("history")
     else:
@@ -96,7 +99,21 @@ def asked(fields: dict[str, Any], engine: Engine) -> Asked:
             note = "this visitor is new: no history is stored, so what is popular is shown"
     if unknown and not len(history):
         note = note or "no item of the history is in the catalogue, so what is popular is shown"
-    return Asked(history, k, indices("exclude"), indices("items"), context, unknown, note)
+    return Asked(history, k, indices("exclude"), indices("items"), _context(fields), unknown, note)
+
+
+def _context(fields: dict[str, Any]) -> dict[str, Any]:
+    """The context of a request; RequestError where it is no object, or holds lists or objects."""
+    context = fields.get("context")
+    if context is None:
+        return {}
+    if not isinstance(context, dict):
+        raise RequestError(422, 'context must be an object, for example {"device": "phone"}')
+    for name, value in context.items():
+        if type(value) not in SCALARS:
+            what = f"context {name[:MOST_SHOWN]!r} must be text, a number, true, false or null"
+            raise RequestError(422, f"{what}; got {type(value).__name__}")
+    return context
 
 
 def _ids(fields: dict[str, Any], name: str) -> list[str | int]:

@@ -1,6 +1,7 @@
 """How does an answer reach the socket? Head and body in one write.
 
 uvicorn writes them one after the other, and each write is a system call that wakes the client.
+It also keeps all of a head that does not end, whatever its size; here that is cut off.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+MOST_HEAD = 64 * 1024
+"""Bytes that may arrive before a head ends, or before the next part of a body begins."""
+
 
 class OneWrite(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 over a transport that gathers what is written in one go."""
@@ -17,6 +21,21 @@ class OneWrite(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         gathering = _Gathering(cast(asyncio.Transport, transport), self.loop)
         super().connection_made(cast(asyncio.Transport, gathering))
+        self._n_held = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._n_held += len(data)
+        super().data_received(data)
+        if self._n_held > MOST_HEAD and not self.transport.is_closing():
+            self.send_400_response(f"The head is larger than {MOST_HEAD // 1024} kB.")
+
+    def on_headers_complete(self) -> None:
+        self._n_held = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._n_held = 0
+        super().on_body(body)
 
 
 class _Gathering:
