@@ -37,7 +37,8 @@ SETTINGS = {
     | {"streams": ((32,), (32,)), "dropout": 0.0, "gate_fields": (0, None), "n_heads": 2},
     "finalnet": NETWORK | {"blocks": ((32,), (32,)), "dropout": 0.0},
     "din": DEEP | {"attention_hidden": (16,)},
-    "qnn": NETWORK | {"dropout": 0.02, "training": TRAINING | {"epochs": 24}},
+    "qnn": NETWORK
+    | {"dropout": 0.02, "training": TRAINING | {"epochs": 24, "learning_rate": 0.005}},
     "ensemble": {"members": (DEEP | {"kind": "dcn_v2"}, DEEP | {"kind": "deepfm"})},
 }
 LEARNT = sorted(set(SETTINGS) - {"counts", "ensemble"})
