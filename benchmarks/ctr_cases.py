@@ -111,17 +111,24 @@ def write(data: str, folder: Path) -> Tables:
     return tables
 
 
-def synthetic(n_codes: int, rows: tuple[int, int] = SYNTHETIC_ROWS) -> Tables:
-    """Ids in the shape of the Criteo log: 39 fields, few of them huge and most tiny, Zipf 1.05.
+def values(n_codes: int) -> NDArray[np.int64]:
+    """Values of each of 39 fields, code 0 apart: few are huge and most tiny, as in the Criteo log.
 
-    Each field has three quarters of the values of the one before. Clicks are drawn at a quarter,
+    Each field has three quarters of the values of the one before.
+    """
+    known = np.maximum((n_codes / 4 * 0.75 ** np.arange(39)).astype(np.int64), 2)
+    known[0] += n_codes - 39 - known.sum()
+    return known
+
+
+def synthetic(n_codes: int, rows: tuple[int, int] = SYNTHETIC_ROWS) -> Tables:
+    """Ids in the shape of the Criteo log: 39 fields of `values`, Zipf 1.05.
+
+    Clicks are drawn at a quarter,
     and follow from nothing: only speed can be read off these rows.
     """
     rng = np.random.default_rng(0)
-    shares = n_codes / 4 * 0.75 ** np.arange(39)
-    known = np.maximum(shares.astype(np.int64), 2)  # values of a field, code 0 apart
-    known[0] += n_codes - 39 - known.sum()
-    blocks = []
+    known, blocks = values(n_codes), []
     for size in known:
         chances = np.cumsum(np.arange(1, size + 1) ** -1.05)
         blocks.append(1 + np.searchsorted(chances, chances[-1] * rng.random(sum(rows))))

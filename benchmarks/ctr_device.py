@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from claims import record
+from ctr_cases import values
 from etalage.data.features import FeatureTable
 from etalage.models.registry import build
 from etalage.train.context import TrainContext
@@ -25,9 +26,8 @@ AUTHORS = 446.0
 
 
 def table(n_rows: int) -> FeatureTable:
-    """Each field has three quarters of the values of the one before."""
-    known = np.maximum((N_CODES / 4 * 0.75 ** np.arange(N_FIELDS)).astype(np.int64), 2)
-    known[0] += N_CODES - N_FIELDS - known.sum()
+    """Fields as those of `ctr_cases.synthetic`, drawn on the device."""
+    known = values(N_CODES)
     torch.manual_seed(0)
     codes = np.empty((n_rows, N_FIELDS), np.int32)
     power = 1 - 1.05

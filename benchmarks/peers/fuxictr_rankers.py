@@ -12,17 +12,15 @@ Prints one JSON line.
 """
 
 import json
-import os
 import sys
-import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from cost import cost
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.dataloaders import RankDataLoader
 from fuxictr.pytorch.layers import CrossNetV2, FactorizationMachine, FeatureEmbedding, MLP_Block
@@ -115,15 +113,6 @@ def described(sizes: list[int], width: int) -> FeatureMap:
     feature_map.default_emb_dim = width
     feature_map.set_column_index()
     return feature_map
-
-
-def cost(work: Callable[[], object], least: float) -> tuple[float, float]:
-    """Wall and CPU seconds of one `work()`, those of loader processes included."""
-    n, began, cpu = 0, time.perf_counter(), sum(os.times()[:4])
-    while time.perf_counter() - began < least:
-        work()
-        n += 1
-    return (time.perf_counter() - began) / n, (sum(os.times()[:4]) - cpu) / n
 
 
 def main(job: dict[str, Any]) -> None:

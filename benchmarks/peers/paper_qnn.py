@@ -11,15 +11,14 @@ Letters: B rows, F fields, D width of a field, d = F D, R rows of the gate, H he
 """
 
 import json
-import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from cost import cost
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy as bce
 
@@ -79,15 +78,6 @@ class PaperQNN(nn.Module):
         for table in self.tables:
             misses = misses + decay / 2 * torch.norm(table.weight, 2) ** 2
         return misses
-
-
-def cost(work: Callable[[], object], least: float) -> tuple[float, float]:
-    """Wall and CPU seconds of one `work()`."""
-    n, began, cpu = 0, time.perf_counter(), sum(os.times()[:4])
-    while time.perf_counter() - began < least:
-        work()
-        n += 1
-    return (time.perf_counter() - began) / n, (sum(os.times()[:4]) - cpu) / n
 
 
 def tensors(path: Path) -> tuple[Tensor, Tensor]:

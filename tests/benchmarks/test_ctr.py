@@ -17,7 +17,11 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.fixture(scope="module")
 def paper() -> dict[str, Any]:
-    return runpy.run_path(str(BENCHMARKS / "peers" / "paper_qnn.py"))
+    sys.path.insert(0, str(BENCHMARKS / "peers"))  # as for a script
+    try:
+        return runpy.run_path(str(BENCHMARKS / "peers" / "paper_qnn.py"))
+    finally:
+        sys.path.remove(str(BENCHMARKS / "peers"))
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from etalage.layers.dropout import BYTES
+
 SMALL = 1 << 18
 """Entries of a product from which on a sweep pays for the seconds of the first compilation."""
-BYTES = 256
 
 Floats = NDArray[np.float32]
 
@@ -128,6 +129,7 @@ class _Sweep:
         h = h.detach().contiguous()
         self.h, self.has_norm, self.kernels = _array(h), norm is not None, kernels
         self.n_rows, width = h.shape
+        self.n_chunks = -(-self.n_rows // kernels.CHUNK)
         draws = torch.randint(2**32, (2,)).tolist()
         self.seeds = (np.uint32(draws[0]), np.uint32(draws[1]))
         self.drop = (np.uint32(threshold), np.float32(BYTES / (BYTES - threshold)))
@@ -173,23 +175,16 @@ class _Sweep:
 
     def _sums(self, kernel: str, *arguments: Any) -> tuple[NDArray[np.float64], ...]:
         """Two sums over rows, (C,) each."""
-        n_chunks = -(-self.n_rows // self.kernels.CHUNK)
-        parts = [np.zeros((n_chunks, self.h.shape[1]), np.float32) for _ in range(2)]
+        parts = [np.zeros((self.n_chunks, self.h.shape[1]), np.float32) for _ in range(2)]
         self.run(kernel, *arguments, *parts)
         return tuple(part.sum(0, dtype=np.float64) for part in parts)
 
     def run(self, kernel: str, *arguments: Any) -> None:
         """A kernel over all rows, whole chunks to a thread."""
         call: Callable[..., None] = getattr(self.kernels, kernel)
-        n_chunks = -(-self.n_rows // self.kernels.CHUNK)
-        n_threads = min(torch.get_num_threads(), n_chunks)
-        ends = [self.kernels.CHUNK * (n_chunks * t // n_threads) for t in range(n_threads)] + [
-            self.n_rows
-        ]
-        if n_threads == 1:
-            call(*arguments, 0, self.n_rows)
-            return
-        mine, *others = pairwise(ends)
+        n_threads, size = min(torch.get_num_threads(), self.n_chunks), self.kernels.CHUNK
+        starts = [size * (self.n_chunks * t // n_threads) for t in range(n_threads)]
+        mine, *others = pairwise([*starts, self.n_rows])
         jobs = [_pool().submit(call, *arguments, *part) for part in others]
         call(*arguments, *mine)
         for job in jobs:

@@ -50,14 +50,31 @@ def _byte(bits: Any, q: Any) -> Any:
     return U(U(bits >> U(24 - 8 * q)) & U(255))
 
 
+@njit(inline="always", **OPTIONS)
+def _gate_gradient(bits: Any, threshold: Any, one: Any, other: Any, two: Any, z: Any) -> Any:
+    """Gradient of z from those of the sums of one pass, or of two."""
+    g = one if _byte(bits, 0) >= threshold else ZERO
+    if two:
+        g += other if _byte(bits, 1) >= threshold else ZERO
+    return g if z > ZERO else ZERO
+
+
 def _load(row: Any, c: int) -> Any:
     """Entry c of a row as float32."""
 
 
-def _keep(row: Any, c: int, value: Any) -> Any:
-    """Puts a float32 into entry c of a row."""
+def _as_in(row: Any, value: Any) -> Any:
+    """A float32 in the number format of a row."""
 
 
+@njit(inline="always", **OPTIONS)
+def _to_bfloat16(value: Any) -> Any:
+    """Rounds to the nearest, ties to even."""
+    bits = np.float32(value).view(U)
+    return np.uint16(U(bits + U(0x7FFF) + U(U(bits >> U(16)) & U(1))) >> U(16))
+
+
+# values are put in by the kernels themselves: a store in here would keep loops from being vectors;
 # numba asks that what is chosen and what chooses have the same signature, annotations included
 @overload(_load, inline="always")
 def _loads(row: Any, c: Any) -> Any:
@@ -70,15 +87,13 @@ def _loads(row: Any, c: Any) -> Any:
     return single if isinstance(row.dtype, types.Float) else half
 
 
-@overload(_keep, inline="always")
-def _keeps(row: Any, c: Any, value: Any) -> Any:
-    def single(row: Any, c: Any, value: Any) -> Any:
-        row[c] = value
+@overload(_as_in, inline="always")
+def _as_ins(row: Any, value: Any) -> Any:
+    def single(row: Any, value: Any) -> Any:
+        return np.float32(value)
 
-    def half(row: Any, c: Any, value: Any) -> Any:
-        """To the nearest bfloat16, ties to even."""
-        bits = np.float32(value).view(U)
-        row[c] = np.uint16(U(bits + U(0x7FFF) + U(U(bits >> U(16)) & U(1))) >> U(16))
+    def half(row: Any, value: Any) -> Any:
+        return _to_bfloat16(value)
 
     return single if isinstance(row.dtype, types.Float) else half
 
@@ -104,7 +119,7 @@ def activate(h: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any, scal
             z = (_load(row, c) - pivot[c]) * a[c] + s[c]
             z = ZERO if z <= ZERO else z
             kept = _byte(_hash(U(start + U(c))), 0) >= threshold
-            _keep(to, c, z * scale if kept else ZERO)
+            to[c] = _as_in(to, z * scale if kept else ZERO)
 
 
 @njit(**OPTIONS)
@@ -136,7 +151,7 @@ def activate_back(h: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any,
             g = _load(back, c) * scale
             g = g if _byte(_hash(U(start + U(c))), 0) >= threshold else ZERO
             g = g if value * a[c] + s[c] > ZERO else ZERO
-            _keep(to, c, one[c] * g + slope[c] * value + three[c])
+            to[c] = _as_in(to, one[c] * g + slope[c] * value + three[c])
 
 
 @njit(**OPTIONS)
@@ -204,11 +219,8 @@ def gate_sums(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any,
             product = products[b // CHUNK, c0 : c0 + d]
             for k in range(d):
                 value = _load(row, k) - pr[k]
-                bits = _hash(U(at + U(k)))
-                g = g0[k] if _byte(bits, 0) >= threshold else ZERO
-                if two:
-                    g += g1[k] if _byte(bits, 1) >= threshold else ZERO
-                g = g if value * ar[k] + sr[k] > ZERO else ZERO
+                z, bits = value * ar[k] + sr[k], _hash(U(at + U(k)))
+                g = _gate_gradient(bits, threshold, g0[k], g1[k], two, z)
                 total[k] += g
                 product[k] += g * value
 
@@ -243,9 +255,6 @@ def gate_back(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any,
             k1, k2, k3 = one[c0 : c0 + d], slope[c0 : c0 + d], three[c0 : c0 + d]
             for k in range(d):
                 value = _load(row, k) - pr[k]
-                bits = _hash(U(at + U(k)))
-                g = g0[k] if _byte(bits, 0) >= threshold else ZERO
-                if two:
-                    g += g1[k] if _byte(bits, 1) >= threshold else ZERO
-                g = g if value * ar[k] + sr[k] > ZERO else ZERO
-                _keep(to, k, k1[k] * g + k2[k] * value + k3[k])
+                z, bits = value * ar[k] + sr[k], _hash(U(at + U(k)))
+                g = _gate_gradient(bits, threshold, g0[k], g1[k], two, z)
+                to[k] = _as_in(to, k1[k] * g + k2[k] * value + k3[k])

@@ -27,7 +27,7 @@ from etalage.bench import charts
 from etalage.errors import EtalageError, RecipeError
 from etalage.pipeline.stages import Say
 from etalage.pipeline.tuning.space import Space, laid_over
-from etalage.pipeline.tuning.worker import FIRST, JOURNAL, folder_of, open_study, work
+from etalage.pipeline.tuning.worker import FIRST, JOURNAL, folder_of, is_that_of, open_study, work
 from etalage.recipe.recipe import Recipe
 
 LOOKED = 0.2
@@ -130,10 +130,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _check_recipe(study: Study, recipe: Recipe, folder: Path) -> None:
     made_of = {"version": __version__, "recipe": recipe.to_dict()}
-    known = study.user_attrs.get("made_of")
-    if known is None:
-        study.set_user_attr("made_of", made_of)
-    elif known != made_of:
+    if not is_that_of(study, "made_of", made_of):
         raise RecipeError(
             f"{folder} holds the search of another recipe, or of another version of Etalage; give "
             "another folder with --out"

@@ -114,14 +114,19 @@ def _same(study: optuna.Study, trial: optuna.Trial) -> optuna.trial.FrozenTrial 
     return next((other for other in ended if other.params == trial.params), None)
 
 
-def _check_data(study: optuna.Study, data_hash: str) -> None:
-    known = study.user_attrs.get("data")
+def is_that_of(study: optuna.Study, fact: str, value: Any) -> bool:
+    """Whether a search began with the same value; one that only begins takes it down."""
+    known = study.user_attrs.get(fact)
     if known is None:
-        study.set_user_attr("data", data_hash)
-    elif known != data_hash:
+        study.set_user_attr(fact, value)
+    return known in (None, value)
+
+
+def _check_data(study: optuna.Study, data_hash: str) -> None:
+    if not is_that_of(study, "data", data_hash):
         raise DataError(
-            f"this search began on data {known}, the log now is {data_hash}: values could not be "
-            "compared. Give another folder with --out"
+            f"this search began on data {study.user_attrs['data']}, the log now is {data_hash}: "
+            "values could not be compared. Give another folder with --out"
         )
 
 
