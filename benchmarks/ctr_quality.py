@@ -9,12 +9,11 @@ Computes what `etalage reproduce ctr` computes, and goes on where it was interru
 import argparse
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 from claims import record
-from etalage.pipeline.ctr import ClickJob, Results, hash_of
-from etalage.pipeline.reproduce.ctr import Load, loader, reproduce
-from etalage.pipeline.reproduce.published import Row, click_table
+from etalage.pipeline.ctr import Results
+from etalage.pipeline.reproduce.ctr import Data, loader, reproduce, runs_of
+from etalage.pipeline.reproduce.published import click_table
 
 HERE = Path(__file__).parents[1]
 SEEDS = 3
@@ -43,12 +42,6 @@ cut later than in the published ones, which does them good."""
 ANY = {"auc": ">=0.5", "log_loss": "<=1", "log_loss_calibrated": "<=1"}
 
 
-def runs(row: Row, load: Load, results: Results) -> list[dict[str, Any] | None]:
-    """The result of each seed, None where there is none yet."""
-    hashed = hash_of(load(row.data))
-    return [results.of(ClickJob.of(row.ranker, seed, hashed)) for seed in range(SEEDS)]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", default=[*BARS])
@@ -58,14 +51,13 @@ def main() -> None:
     for name in options.names:
         table, out = click_table(name), HERE / "runs" / "reproduce" / "ctr" / name
         rows = [row for row in table.rows if row.name in BARS[name]]
-        results, load = Results(out / "results.jsonl"), loader(name)
-
-        if options.computed:
-            rows = [row for row in rows if all(runs(row, load, results))]
-        else:
-            reproduce(table, load, out, SEEDS, print, asked=rows, device=options.device)
+        if not options.computed:
+            reproduce(table, loader(name), out, SEEDS, print, asked=rows, device=options.device)
+        data, results = Data(loader(name)), Results(out / "results.jsonl")
         for row in rows:
-            found = [run for run in runs(row, load, results) if run is not None]
+            found = runs_of(row, SEEDS, data, results)
+            if len(found) < SEEDS:
+                continue
             for measure, bar in (ANY | BARS[name][row.name]).items():
                 record("ranking", f"{measure} of {row.name} on {name}",
                        mean(run[measure] for run in found), "", bar,

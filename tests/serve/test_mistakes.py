@@ -74,6 +74,7 @@ def test_a_list_that_would_hold_up_others_is_refused(
 def test_a_body_that_hides_its_size_is_cut_off(client: TestClient) -> None:
     done = client.post("/recommend", content=(b"x" * 50_000 for _ in range(10)))
     assert done.status_code == 413
+    assert done.headers["connection"] == "close"  # nothing more of it is waited for
 
 
 @pytest.mark.parametrize("fields", ['{"k": "%s"}', '{"%s": 1}', '{"context": {"%s": []}}'])

@@ -35,6 +35,17 @@ def test_a_typed_history_takes_ids_and_words(client: TestClient, exported: Expor
     assert "Not in the catalogue: zzz" in text
 
 
+def test_the_newest_lines_are_searched_first(client: TestClient, exported: Exported) -> None:
+    """Blank lines and what was asked before cost nothing; the order of what is found stays."""
+    assert exported.shop.data.item_table is not None
+    first, second = exported.shop.data.item_table["title"][[7, 9]]
+    lines = [*(f"zzz{n}" for n in range(60)), first, *["", "zzz0", "zzz1"] * 5, second]
+    history = client.get("/", params={"history": "\n".join(lines)}).text
+    assert "2 in all" in history
+    assert first in history
+    assert second in history
+
+
 def test_someone_new_and_someone_unknown(client: TestClient) -> None:
     assert "No history yet" in client.get("/").text
     done = client.get("/", params={"visitor": "<script>alert(1)</script>"})

@@ -176,8 +176,10 @@ class FeatureTable:
                 _check_codes(codes.reshape(-1, 1), {name: size})
         if self.history is not None and self.sizes:
             check_items(self.history, next(iter(self.sizes.values())) - 1, "a history")
-        if not (finite := np.isfinite(self.numbers)).all():
-            row, column = np.argwhere(~finite)[0]
+        # an end of a column that is no number shows that one is in it, without a copy of all
+        extremes = [self.numbers.min(0), self.numbers.max(0)] if len(self) else []
+        if not np.isfinite(extremes).all():
+            row, column = np.argwhere(~np.isfinite(self.numbers))[0]
             raise DataError(
                 f"{self.number_names[column]} is {self.numbers[row, column]} in row {row}, which "
                 "no network can learn from; fill what is missing first"

@@ -76,7 +76,7 @@ def reproduce(
     device_name(device)
     for row in table.rows:
         ClickJob.of(row.ranker, 0, "")
-    data, results = _Data(load), Results(out / "results.jsonl")
+    data, results = Data(load), Results(out / "results.jsonl")
     lines = _known(table, n_seeds, data, results)
     for row in table.rows if asked is None else asked:
         found = [
@@ -88,7 +88,7 @@ def reproduce(
     return _in_order(table, lines)
 
 
-class _Data:
+class Data:
     """The tables of rows; one at a time is held, as rows of like data stand together."""
 
     def __init__(self, load: Load) -> None:
@@ -116,16 +116,20 @@ def _data_key(row: Row) -> str:
     return json.dumps(row.data, sort_keys=True)
 
 
-def _known(table: Table, n_seeds: int, data: _Data, results: Results) -> dict[str, Line]:
+def runs_of(row: Row, n_seeds: int, data: Data, results: Results) -> list[dict[str, Any]]:
+    """Those results of a row's seeds that are there already."""
+    jobs = [ClickJob.of(row.ranker, seed, data.hash(row)) for seed in range(n_seeds)]
+    return [result for job in jobs if (result := results.of(job)) is not None]
+
+
+def _known(table: Table, n_seeds: int, data: Data, results: Results) -> dict[str, Line]:
     """Lines of the rows whose runs have all been made, by name."""
     named = {result.get("name") for result in results.all()}
     lines = {}
     for row in table.rows:
         if row.name not in named:
             continue  # its data need not be read
-        jobs = [ClickJob.of(row.ranker, seed, data.hash(row)) for seed in range(n_seeds)]
-        found = [result for job in jobs if (result := results.of(job)) is not None]
-        if len(found) == n_seeds:
+        if len(found := runs_of(row, n_seeds, data, results)) == n_seeds:
             lines[row.name] = line_of(row, found)
     return lines
 
@@ -137,7 +141,7 @@ def _in_order(table: Table, lines: dict[str, Line]) -> list[Line]:
 def _result(
     row: Row,
     seed: int,
-    data: _Data,
+    data: Data,
     results: Results,
     out: Path,
     say: Say,

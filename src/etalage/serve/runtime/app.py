@@ -132,8 +132,8 @@ def _answering(live: Live, path: str, ask: Ask) -> Endpoint:
             status, problem = 500, "the server failed; its log says why, under this request id"
         if status != 200:
             body = _json({"error": problem}, request_id)
-        if status == 408:
-            headers["connection"] = "close"  # what still drips in would keep it open
+        if status in (408, 413):
+            headers["connection"] = "close"  # what still comes in would keep it open
         live.answered(path, status, 1000 * (time.perf_counter() - started))
         return Response(body, status, headers, media_type="application/json")
 

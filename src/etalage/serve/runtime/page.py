@@ -6,6 +6,7 @@ import re
 import time
 from functools import cache
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -85,28 +86,31 @@ def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
 
 def _typed(engine: Engine, text: str) -> tuple[NDArray[np.int32], list[str]]:
     """Items of a typed history, one a line or between commas, by id or words of a title."""
-    n_searches = 0
+    n_searches = n_parts = 0
 
-    def find(words: str) -> list[int]:
+    @cache
+    def find(words: str) -> tuple[int, ...]:
         nonlocal n_searches
         if words not in engine.catalogue.ids:
             n_searches += 1
             if n_searches > MOST_SEARCHES:
-                return []
-        return engine.catalogue.search(words)
+                return ()
+        return tuple(engine.catalogue.search(words))
 
-    items, unknown = [], []
-    n_parts = 0
-    for line in text.splitlines()[-MOST_LINES:]:
-        whole = line.strip()  # a title may hold commas
-        found = find(whole)
+    items: list[list[int]] = []
+    unknown: list[list[str]] = []
+    whole_lines = map(str.strip, text.splitlines()[-MOST_LINES:])  # a title may hold commas
+    for whole in reversed([*filter(None, whole_lines)]):  # the newest are those that count
+        found, missed = [*find(whole)], []
         for part in [] if found else filter(None, map(str.strip, whole.split(","))):
             n_parts += 1
-            item = find(part) if n_parts <= MOST_LINES else []
+            item = find(part) if n_parts <= MOST_LINES else ()
             found += item
-            unknown += [] if item else [part]
-        items += found
-    return np.array(items, dtype=np.int32), unknown
+            missed += [] if item else [part]
+        items.append(found)
+        unknown.append(missed)
+    typed = np.array([*chain.from_iterable(reversed(items))], dtype=np.int32)
+    return typed, [*chain.from_iterable(reversed(unknown))]
 
 
 def _examples(engine: Engine) -> str:
