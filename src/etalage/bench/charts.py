@@ -123,7 +123,9 @@ def curve(rows: Sequence[dict[str, float]], metric: str) -> str:
 
 def against(rows: Sequence[tuple[str, Measure, float | None, str]], title: str) -> str:
     """A line a model: its name, value with interval, the value expected (a bar), and its role."""
-    left, right, top, step = 150, 600, 40, 24
+    longest = max(len(name) for name, *_ in rows)
+    left = max(150, 24 + 7 * longest)  # a letter of a name is some 7 wide
+    right, top, step = left + 450, 40, 24
     ends = [end for _, m, other, _ in rows for end in (m.low, m.high, m.value, other)]
     known = [end for end in ends if end is not None]
     low, high = min(known), max(known)
@@ -159,7 +161,7 @@ def against(rows: Sequence[tuple[str, Measure, float | None, str]], title: str) 
             f'<text x="{left}" y="{bottom + 36}" class="tick">dots: computed here, with 95 % '
             "intervals; bars: published</text>"
         )
-    return _svg(640, bottom + 44, title, parts)
+    return _svg(right + 40, bottom + 44, title, parts)
 
 
 def tries(points: Sequence[tuple[int, float, bool]], metric: str) -> str:
