@@ -120,7 +120,6 @@ def _alone(folder: Path) -> Iterator[None]:
             raise EtalageError(
                 f"another process searches in {folder}; wait for it, or give another folder"
             ) from None
-        (folder / f"{JOURNAL}.lock").unlink(missing_ok=True)
         journal = folder / JOURNAL
         if journal.exists():
             text = journal.read_bytes()
