@@ -41,6 +41,26 @@ def suits(h: Tensor) -> bool:
     )
 
 
+def judges(x: Tensor) -> bool:
+    """Whether a map of x and the ReLU after it are one operation: while a processor judges."""
+    return (
+        x.device.type == "cpu"
+        and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and _has_rectified_maps(_kind(x))
+    )
+
+
+def rectified(linear: nn.Linear, x: Tensor) -> Tensor:
+    """ReLU(W x + b), (B, C) -> (B, n_out)."""
+    kind = _kind(x)
+    bias = None if linear.bias is None else linear.bias.to(kind)
+    weight = linear.weight.to(kind)
+    # torch has this one operation for what it compiles, and no other name for it
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(kind), weight, bias, "relu", [], "")
+    return out
+
+
 def activated(h: Tensor, norm: nn.BatchNorm1d | None, threshold: int) -> Tensor:
     """drop(ReLU(BN(h))), (B, C); `threshold` of 256 entries are dropped. Updates the norm."""
     out: Tensor = _Activated.apply(h, *_weights(norm), norm, threshold)
@@ -204,6 +224,21 @@ def _array(tensor: Tensor) -> NDArray[Any]:
 
 def _single(values: NDArray[np.float64]) -> Floats:
     return values.astype(np.float32)
+
+
+def _kind(x: Tensor) -> torch.dtype:
+    """Number format in which a map of x is computed."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+
+
+@cache
+def _has_rectified_maps(kind: torch.dtype) -> bool:
+    op = torch.ops.mkldnn
+    if not (torch.backends.mkldnn.is_available() and hasattr(op, "_linear_pointwise")):
+        return False
+    if kind == torch.bfloat16:
+        return bool(op._is_mkldnn_bf16_supported())
+    return kind == torch.float32
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from etalage.layers import fused
@@ -33,6 +34,8 @@ class Layer(nn.Module):
         self.activation, self.drop = activation(), Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.norm is None and isinstance(self.activation, nn.ReLU) and fused.judges(x):
+            return fused.rectified(self.linear, x)
         h: Tensor = self.linear(x)
         if self.training and isinstance(self.activation, nn.ReLU) and fused.suits(h):
             return fused.activated(h, self.norm, self.drop.threshold)
@@ -44,6 +47,17 @@ class Layer(nn.Module):
         if self.norm is not None:
             merge(self.linear, self.norm)
             self.norm = None
+
+
+class Logit(nn.Linear):
+    """w · x + b in the precision of w, whatever that of the columns: (B, C) -> (B,)."""
+
+    def __init__(self, n_columns: int, *, bias: bool = True) -> None:
+        super().__init__(n_columns, 1, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype)).squeeze(1)
 
 
 class MLP(nn.Sequential):

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from etalage.layers.mlp import MLP
+from etalage.layers.mlp import MLP, Logit
 from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
@@ -77,17 +77,17 @@ class AutoIntNetwork(RankingNetwork):
                 for before, after in pairwise(widths)
             )
         )
-        self.out = nn.Linear(self.n_fields * config.attention_width, 1)
+        self.out = Logit(self.n_fields * config.attention_width)
         self.deep: nn.Sequential | None = None
         if config.hidden:
             deep = MLP(self.n_columns, config.hidden, config.dropout, batch_norm=config.batch_norm)
-            self.deep = nn.Sequential(deep, nn.Linear(deep.n_out, 1, bias=False))
+            self.deep = nn.Sequential(deep, Logit(deep.n_out, bias=False))
 
     def read(self, x: Looked) -> Tensor:
         logits: Tensor = self.out(self.attention(x.fields).flatten(1))
         if self.deep is not None:
             logits = logits + self.deep(x.flat)
-        return logits.squeeze(1)
+        return logits
 
 
 class AutoInt(NetworkRanker):

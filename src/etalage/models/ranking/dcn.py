@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from etalage.layers.cross import CrossStack, VectorCross
-from etalage.layers.mlp import MLP
+from etalage.layers.mlp import MLP, Logit
 from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
@@ -48,11 +48,11 @@ class DCNNetwork(RankingNetwork):
         super().__init__(columns, config.width)
         self.cross = self.cross_type(self.n_columns, config.n_crosses)
         self.deep = MLP(self.n_columns, config.hidden, config.dropout, batch_norm=config.batch_norm)
-        self.out = nn.Linear(self.n_columns + self.deep.n_out, 1)
+        self.out = Logit(self.n_columns + self.deep.n_out)
 
     def read(self, x: Looked) -> Tensor:
         both = torch.cat([self.cross(x.columns), self.deep(x.columns)], 1)
-        logits: Tensor = self.out(both).squeeze(1)
+        logits: Tensor = self.out(both)
         return logits
 
 

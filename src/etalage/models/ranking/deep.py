@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from etalage.layers.fm import agreement
-from etalage.layers.mlp import MLP
+from etalage.layers.mlp import MLP, Logit
 from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
@@ -45,10 +45,10 @@ class DNNNetwork(RankingNetwork):
             columns, config.width, first_order=has_wide_part, number_fields=has_wide_part
         )
         self.deep = MLP(self.n_columns, config.hidden, config.dropout, batch_norm=config.batch_norm)
-        self.out = nn.Linear(self.deep.n_out, 1)
+        self.out = Logit(self.deep.n_out)
 
     def read(self, x: Looked) -> Tensor:
-        logits: Tensor = self.out(self.deep(x.columns)).squeeze(1)
+        logits: Tensor = self.out(self.deep(x.columns))
         return logits
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from etalage.layers.mlp import MLP
+from etalage.layers.mlp import MLP, Logit
 from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
@@ -58,7 +58,7 @@ class DINNetwork(RankingNetwork):
             batch_norm=config.batch_norm,
             activation=nn.PReLU,
         )
-        self.out = nn.Linear(self.deep.n_out, 1)
+        self.out = Logit(self.deep.n_out)
 
     def read(self, x: Looked) -> Tensor:
         columns = x.columns
@@ -66,7 +66,7 @@ class DINNetwork(RankingNetwork):
             interest = self.pool(x.fields[:, 0], x.past)
             # the history is the last field; its mean gives way
             columns = torch.cat([x.fields[:, :-1].flatten(1), interest, x.numbers], 1)
-        logits: Tensor = self.out(self.deep(columns)).squeeze(1)
+        logits: Tensor = self.out(self.deep(columns))
         return logits
 
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from etalage.errors import DataError
-from etalage.layers.mlp import MLP
+from etalage.layers.mlp import MLP, Logit
 from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
@@ -93,13 +93,13 @@ class FinalMLPNetwork(RankingNetwork):
             for hidden in config.streams
         )
         p, q = (hidden[-1] for hidden in config.streams)
-        self.out = nn.Linear(p + q, 1)
+        self.out = Logit(p + q)
         shape = (self.n_heads, p // self.n_heads, q // self.n_heads)
         self.products = nn.Parameter(torch.empty(shape).normal_(std=(2 / sum(shape[1:])) ** 0.5))
 
     def read(self, x: Looked) -> Tensor:
         one, two = (stream(gate(x)) for stream, gate in zip(self.streams, self.gates, strict=True))
-        logits: Tensor = self.out(torch.cat([one, two], 1)).squeeze(1)
+        logits: Tensor = self.out(torch.cat([one, two], 1))
         left, right = (side.unflatten(1, (self.n_heads, -1)) for side in (one, two))
         return logits + torch.einsum("bkp,kpq,bkq->b", left, self.products, right)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from etalage.layers.dropout import Dropout
+from etalage.layers.mlp import Logit
 from etalage.layers.norm import BatchNorm
 from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
@@ -93,17 +94,17 @@ class FinalNetNetwork(RankingNetwork):
             )
             for share, widths in zip((2, 1), config.blocks, strict=False)
         )
-        self.out = nn.Linear(config.blocks[0][-1], 1)
+        self.out = Logit(config.blocks[0][-1])
         self.second_out = (
-            nn.Linear(config.blocks[1][-1], 1, bias=False) if len(config.blocks) == 2 else None
+            Logit(config.blocks[1][-1], bias=False) if len(config.blocks) == 2 else None
         )
 
     def streams(self, x: Looked) -> tuple[Tensor, ...]:
         """Logits (B,) of each block, which start at one constant."""
-        first = self.out(self.blocks[0](self.gate(x.fields).flatten(1))).squeeze(1)
+        first = self.out(self.blocks[0](self.gate(x.fields).flatten(1)))
         if self.second_out is None:
             return (first,)
-        return first, self.second_out(self.blocks[1](x.flat)).squeeze(1) + self.out.bias
+        return first, self.second_out(self.blocks[1](x.flat)) + self.out.bias
 
     def read(self, x: Looked) -> Tensor:
         logits = self.streams(x)

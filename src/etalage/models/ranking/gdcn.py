@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from etalage.layers.cross import GatedCross
+from etalage.layers.mlp import Logit
 from etalage.models.ranking.dcn import CrossConfig, DCNNetwork
 from etalage.models.ranking.network import Columns, Looked
 from etalage.models.ranking.network_ranker import NetworkRanker
@@ -32,12 +33,12 @@ class GDCNNetwork(DCNNetwork):
         super().__init__(columns, config)
         self.is_stacked = config.form == "stacked"
         if self.is_stacked:
-            self.out = nn.Linear(self.deep.n_out, 1)
+            self.out = Logit(self.deep.n_out)
 
     def read(self, x: Looked) -> Tensor:
         if not self.is_stacked:
             return super().read(x)
-        logits: Tensor = self.out(self.deep(self.cross(x.columns))).squeeze(1)
+        logits: Tensor = self.out(self.deep(self.cross(x.columns)))
         return logits
 
 

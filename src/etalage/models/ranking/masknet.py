@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from etalage.layers.dropout import Dropout
-from etalage.layers.mlp import MLP
+from etalage.layers.mlp import MLP, Logit
 from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
@@ -77,7 +77,7 @@ class MaskNetNetwork(RankingNetwork):
         )
         n_out = config.blocks[-1] if self.is_serial else sum(config.blocks)
         self.deep = MLP(n_out, config.hidden, config.dropout, batch_norm=config.batch_norm)
-        self.out = nn.Linear(self.deep.n_out, 1)
+        self.out = Logit(self.deep.n_out)
 
     def read(self, x: Looked) -> Tensor:
         state = x.flat
@@ -90,7 +90,7 @@ class MaskNetNetwork(RankingNetwork):
                 state = block(x.flat, state)
         else:
             state = torch.cat([block(x.flat, state) for block in self.blocks], 1)
-        logits: Tensor = self.out(self.deep(state)).squeeze(1)
+        logits: Tensor = self.out(self.deep(state))
         return logits
 
 

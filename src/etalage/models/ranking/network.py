@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from etalage.data.features import FeatureTable
 from etalage.layers.fm import Additive
 from etalage.layers.lookup import looked_up
+from etalage.layers.mlp import Logit
 from etalage.layers.norm import Foldable
 from etalage.recipe.config import ModelConfig
 from etalage.train.config import TrainingConfig
@@ -145,7 +146,7 @@ class RankingNetwork(nn.Module, ABC):
     """
 
     starts: Tensor  # (F,) row before each field's code 1
-    out: nn.Linear | Additive
+    out: Logit | Additive
     touched: TouchedAdam | None = None
     """What hands out rows of the tables while they are trained by touch."""
 
@@ -236,6 +237,12 @@ class RankingNetwork(nn.Module, ABC):
         left = none if len(self.number_tables) else numbers
         return Looked(read[0], left, terms, past, is_past)
 
+    @property
+    def widest(self) -> int:
+        """Columns of the widest thing that is made of a row."""
+        maps = (module.out_features for module in self.modules() if isinstance(module, nn.Linear))
+        return max([self.n_columns, *maps])
+
     @abstractmethod
     def read(self, x: Looked) -> Tensor:
         """Logits, float (B,)."""
@@ -244,12 +251,21 @@ class RankingNetwork(nn.Module, ABC):
         """Logits of two passes that drop different things; what they share is computed once."""
         return self.read(x), self.read(x)
 
-    def served(self) -> RankingNetwork:
-        """A copy to be exported, with the same answers: batch norms are in the maps before them."""
-        served = copy.deepcopy(self)
+    def served(self, *, halve: bool = False) -> RankingNetwork:
+        """A copy for judging, with the same answers: batch norms are in the maps before them.
+
+        It shares the tables, which may be most of the memory there is.
+
+        Args:
+            halve: whether maps are held in bfloat16; autocast would round them at every batch.
+        """
+        served = copy.deepcopy(self, {id(part): part for part in (self.tables, self.touched)})
         for module in served.modules():
             if isinstance(module, Foldable):
                 module.fold()
+        for module in served.modules():
+            if halve and isinstance(module, nn.Linear) and not isinstance(module, Logit):
+                module.bfloat16()
         return served
 
     def forward(

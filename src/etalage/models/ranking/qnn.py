@@ -23,6 +23,7 @@ from etalage.layers.cin import CIN
 from etalage.layers.cross import ActivatedCross
 from etalage.layers.dropout import Dropout
 from etalage.layers.fm import agreement
+from etalage.layers.mlp import Logit
 from etalage.layers.quadratic import FORMATS, KhatriRaoLayer, QuadraticNeuron
 from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
@@ -100,14 +101,14 @@ class QNNNetwork(RankingNetwork):
             )
 
         self.layers = nn.ModuleList(layer(n) for n in range(config.n_layers))
-        self.out = nn.Linear(2 * d if config.union == "dcn_v2" else d, 1)
+        self.out = Logit(2 * d if config.union == "dcn_v2" else d)
         if config.union == "dcn_v2":
             self.cross = ActivatedCross(
                 d, config.n_crosses, config.dropout, batch_norm=config.batch_norm
             )
         elif config.union == "xdeepfm":
             cin = CIN(n_fields, config.cin)
-            self.products = nn.Sequential(cin, nn.Linear(cin.n_out, 1, bias=False))
+            self.products = nn.Sequential(cin, Logit(cin.n_out, bias=False))
 
     def read(self, x: Looked) -> Tensor:
         start = self._columns(x)
@@ -131,7 +132,7 @@ class QNNNetwork(RankingNetwork):
     def _logits(self, start: Tensor, state: Tensor) -> Tensor:
         if self.union == "dcn_v2":
             state = torch.cat([state, self.cross(start)], 1)  # (B, 2 d)
-        logits: Tensor = self.out(state).squeeze(1)
+        logits: Tensor = self.out(state)
         return logits
 
     def _wide(self, x: Looked, start: Tensor) -> Tensor:
@@ -140,7 +141,7 @@ class QNNNetwork(RankingNetwork):
         if self.union == "deepfm":
             return (x.terms.sum(1) + agreement(fields)) / 2
         if self.union == "xdeepfm":
-            return x.terms.sum(1) + self.products(fields).squeeze(1)
+            return x.terms.sum(1) + self.products(fields)
         return start.new_zeros(1)
 
     def _columns(self, x: Looked) -> Tensor:

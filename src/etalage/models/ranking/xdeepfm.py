@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from etalage.layers.cin import CIN
+from etalage.layers.mlp import Logit
 from etalage.models.ranking.deep import WideDeepNetwork
 from etalage.models.ranking.network import Columns, DeepConfig, Looked
 from etalage.models.ranking.network_ranker import NetworkRanker
@@ -30,10 +31,10 @@ class XDeepFMNetwork(WideDeepNetwork):
     def __init__(self, columns: Columns, config: XDeepFMConfig) -> None:
         super().__init__(columns, config)
         self.cin = CIN(self.n_fields, config.cin)
-        self.cin_out = nn.Linear(self.cin.n_out, 1, bias=False)
+        self.cin_out = Logit(self.cin.n_out, bias=False)
 
     def read(self, x: Looked) -> Tensor:
-        products: Tensor = self.cin_out(self.cin(x.fields)).squeeze(1)
+        products: Tensor = self.cin_out(self.cin(x.fields))
         return super().read(x) + products
 
 
