@@ -10,6 +10,7 @@ from etalage.errors import DataError
 from etalage.layers.norm import BatchNorm
 from etalage.models.ranking.finalnet import FinalNet, FinalNetConfig
 from etalage.models.ranking.network import Columns
+from etalage.models.ranking.rows import Rows
 from etalage.models.registry import build, model_type
 from etalage.train.context import FitReport
 
@@ -113,3 +114,15 @@ def test_a_gate_needs_a_field_that_is_there(field: int) -> None:
     model = build({"kind": "finalmlp", "gate_fields": [0, field], "training": SHORT})
     with pytest.raises(DataError, match=f"names field {field}, but the table has 3 fields, 0 to 2"):
         model.fit(impressions(64))
+
+
+def test_rows_that_are_read_only_are_read_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    table = impressions(8)
+    table.categories.flags.writeable = False
+    torch.set_warn_always(True)
+    try:
+        (batch,) = Rows(table).in_order(8)
+    finally:
+        torch.set_warn_always(False)
+    assert batch.categories.tolist() == table.categories.tolist()
+    assert not recwarn.list

@@ -5,6 +5,7 @@ Letters: B rows of a batch, F category fields, M numbers, L history length, W pl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -53,7 +54,7 @@ class Rows:
         size = sum(block.nbytes for block in blocks if block is not None)
         self.device = device
         self.is_far = isinstance(table.categories, np.memmap) and size > HELD
-        here = Batch(*blocks).each(torch.from_numpy)
+        here = Batch(*blocks).each(_same_memory)
         self.all = here if self.is_far else here.on(device)
         self.n = len(table)
 
@@ -73,6 +74,14 @@ class Rows:
         for start in range(0, self.n, size):
             part = slice(start, start + size)
             yield self.all.each(partial(_joined, stretches=[part])).on(self.device)
+
+
+def _same_memory(block: Any) -> Tensor:
+    if block.flags.writeable:
+        return torch.from_numpy(block)
+    with warnings.catch_warnings():  # torch fears a write to what is read only; none happens here
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(block)
 
 
 def _cut(rows: Batch, size: int, rng: np.random.Generator) -> Iterator[Batch]:
