@@ -10,8 +10,9 @@ Letters: B rows, Q passes, R rows of a gate, d width, C columns of the product.
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -204,11 +205,30 @@ class _Sweep:
         call: Callable[..., None] = getattr(self.kernels, kernel)
         n_threads, size = min(torch.get_num_threads(), self.n_chunks), self.kernels.CHUNK
         starts = [size * (self.n_chunks * t // n_threads) for t in range(n_threads)]
-        mine, *others = pairwise([*starts, self.n_rows])
-        jobs = [_pool().submit(call, *arguments, *part) for part in others]
-        call(*arguments, *mine)
-        for job in jobs:
-            job.result()
+        _in_team(lambda part: call(*arguments, *part), [*pairwise([*starts, self.n_rows])])
+
+
+def _in_team(work: Callable[[Any], None], parts: list[Any]) -> None:
+    """Works on parts, in the threads that torch itself computes with, or else in this one.
+
+    Those wait for the next product without sleeping: threads besides them would get no processor.
+    """
+    left, errors = iter(parts), []  # a team may be smaller than asked: each takes what is left
+
+    def take(_: Any) -> None:
+        try:
+            for part in left:
+                work(part)
+        except BaseException as error:  # it would end in the library that called
+            errors.append(error)
+
+    start = _parallel()
+    if start is None or len(parts) == 1:
+        take(None)
+    else:
+        start(_TASK(take), None, len(parts), 0)
+    if errors:
+        raise errors[0]
 
 
 def _weights(norm: nn.BatchNorm1d | None) -> tuple[Tensor | None, Tensor | None]:
@@ -250,6 +270,14 @@ def _is_there() -> bool:
     return True
 
 
+_TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="sweep")
+def _parallel() -> Callable[..., None] | None:
+    """`GOMP_parallel(task, data, n_threads, flags)` of the OpenMP that torch has loaded."""
+    start = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if os.name == "posix" else None
+    if start is not None:
+        start.argtypes = (_TASK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+        start.restype = None
+    return start

@@ -98,6 +98,13 @@ def _as_ins(row: Any, value: Any) -> Any:
     return single if isinstance(row.dtype, types.Float) else half
 
 
+@njit(inline="always", **OPTIONS)
+def _take(row: Any, order: Any, taken: Any) -> None:
+    """taken = row[order]: in a loop of its own, or the one that needs it would be no vector."""
+    for p in range(row.shape[0]):
+        taken[p] = row[order[p]]
+
+
 @njit(**OPTIONS)
 def moments(h: Any, pivot: Any, sums: Any, squares: Any, first: int, last: int) -> None:
     """Sums of h - p and (h - p)² (chunks, C)."""
@@ -160,6 +167,7 @@ def gate(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any, thre
     """gates (Q, B, d): Σ_r drop(ReLU(z_r)); out (Q, B, d): drop(x + x[order] gates)."""
     d = x.shape[1]
     two = gates.shape[0] == 2
+    other = np.empty(d, np.float32)
     for b in range(first, last):
         start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
         xb, g0, g1 = x[b], gates[0, b], gates[-1, b]
@@ -180,24 +188,27 @@ def gate(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any, thre
                     z = (_load(row, k) - pr[k]) * ar[k] + sr[k]
                     z = ZERO if z <= ZERO else z
                     g0[k] += z if _byte(_hash(U(at + U(k))), 0) >= threshold else ZERO
+        _take(xb, order, other)
         for q in range(gates.shape[0]):
             g, to = gates[q, b], out[q, b]
             for p in range(d):
-                g[p] *= scale
+                total = g[p] * scale
+                g[p] = total
                 kept = _byte(_hash(U(outer + U(p))), q) >= threshold
-                y = (xb[p] + xb[order[p]] * g[p]) * scale
+                y = (xb[p] + other[p] * total) * scale
                 to[p] = y if kept else ZERO
 
 
 @njit(**OPTIONS)
-def _gate_grads(b: int, x: Any, order: Any, outer: Any, threshold: Any, scale: Any, grad: Any,
+def _gate_grads(b: int, other: Any, outer: Any, threshold: Any, scale: Any, grad: Any,
                 of_gates: Any) -> None:  # fmt: skip
-    """Gradient (Q, d) of the sums over r, before the dropout in them, of one row."""
+    """Gradient (Q, d) of the sums over r, before the dropout in them, of one row x[order]."""
     for q in range(grad.shape[0]):
-        back, to, xb = grad[q, b], of_gates[q], x[b]
-        for p in range(x.shape[1]):
+        back, to = grad[q, b], of_gates[q]
+        for p in range(other.shape[0]):
             kept = _byte(_hash(U(outer + U(p))), q) >= threshold
-            to[p] = back[p] * scale * scale * xb[order[p]] if kept else ZERO
+            value = back[p] * scale * scale * other[p]
+            to[p] = value if kept else ZERO
 
 
 @njit(**OPTIONS)
@@ -207,11 +218,12 @@ def gate_sums(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any,
     """Sums of g and g (h - p) (chunks, C), where g is the gradient of z."""
     d = x.shape[1]
     two = grad.shape[0] == 2
-    of_gates = np.empty((grad.shape[0], d), np.float32)
+    of_gates, other = np.empty((grad.shape[0], d), np.float32), np.empty(d, np.float32)
     g0, g1 = of_gates[0], of_gates[-1]
     for b in range(first, last):
         start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
-        _gate_grads(b, x, order, outer, threshold, scale, grad, of_gates)
+        _take(x[b], order, other)
+        _gate_grads(b, other, outer, threshold, scale, grad, of_gates)
         for c0 in range(0, h.shape[1], d):
             at, row, pr = U(start + U(c0)), h[b, c0 : c0 + d], pivot[c0 : c0 + d]
             ar, sr = a[c0 : c0 + d], s[c0 : c0 + d]
@@ -232,12 +244,14 @@ def gate_back(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any,
     """Gradients of h, one g + slope (h - p) + three, (B, C), and of x, (B, d)."""
     d = x.shape[1]
     two = grad.shape[0] == 2
-    of_gates, met = np.empty((grad.shape[0], d), np.float32), np.empty(d, np.float32)
+    of_gates = np.empty((grad.shape[0], d), np.float32)
+    other, met, there = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d, np.float32)
     came_from = np.argsort(order)
     g0, g1 = of_gates[0], of_gates[-1]
     for b in range(first, last):
         start, outer = U(U(b * h.shape[1]) + seed[0]), U(U(b * d) + seed[1])
-        _gate_grads(b, x, order, outer, threshold, scale, grad, of_gates)
+        _take(x[b], order, other)
+        _gate_grads(b, other, outer, threshold, scale, grad, of_gates)
         to_x = of_x[b]
         to_x[:] = ZERO
         for q in range(grad.shape[0]):
@@ -247,8 +261,9 @@ def gate_back(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any,
                 of_y = back[p] * scale if kept else ZERO
                 to_x[p] += of_y
                 met[p] = of_y * gate_[p]
-            for p in range(d):  # coordinate p meets gate came_from[p]
-                to_x[p] += met[came_from[p]]
+            _take(met, came_from, there)  # coordinate p meets gate came_from[p]
+            for p in range(d):
+                to_x[p] += there[p]
         for c0 in range(0, h.shape[1], d):
             at, row, pr = U(start + U(c0)), h[b, c0 : c0 + d], pivot[c0 : c0 + d]
             ar, sr, to = a[c0 : c0 + d], s[c0 : c0 + d], of_h[b, c0 : c0 + d]
