@@ -25,7 +25,13 @@ QUICK = {
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
-    "ranking": ["ctr_quality.py", "ctr_speed.py", "training_ways.py", "features_at_scale.py"],
+    "ranking": [
+        "ctr_quality.py",
+        "ctr_speed.py",
+        "neuron_formats.py",
+        "training_ways.py",
+        "features_at_scale.py",
+    ],
 }
 
 
