@@ -193,3 +193,16 @@ def test_every_part_is_worked_on_once_and_errors_come_out(
 
     with pytest.raises(MemoryError, match="part 3"):
         fused._in_team(fail, [*range(8)])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gate_that_judges_is_one_that_drops_nothing(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    h, x, order = torch.randn(B, 3 * D).to(dtype), torch.randn(B, D), torch.randperm(D)
+    expected = x + x[:, order] * h.float().relu().view(B, 3, D).sum(1)
+    torch.testing.assert_close(fused.judged_gate(h, x, order), expected)
+    large = torch.zeros(1024, 1024)
+    assert not fused.sums_gates(large), "there are gradients to be had"
+    with torch.no_grad():
+        assert fused.sums_gates(large)
+        assert not fused.sums_gates(large[:10])

@@ -33,11 +33,15 @@ Floats = NDArray[np.float32]
 
 def suits(h: Tensor) -> bool:
     """Whether a product (B, C) is swept here."""
+    return torch.is_grad_enabled() and _is_for_kernels(h)
+
+
+def _is_for_kernels(h: Tensor) -> bool:
     return (
         h.device.type == "cpu"
         and h.dtype in (torch.float32, torch.bfloat16)
         and h.numel() >= SMALL
-        and torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
         and _is_there()
     )
 
@@ -59,6 +63,21 @@ def rectified(linear: nn.Linear, x: Tensor) -> Tensor:
     weight = linear.weight.to(kind)
     # torch has this one operation for what it compiles, and no other name for it
     out: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(kind), weight, bias, "relu", [], "")
+    return out
+
+
+def sums_gates(h: Tensor) -> bool:
+    """Whether the gate of a product (B, C) is summed here: while a processor judges many rows."""
+    return not torch.is_grad_enabled() and _is_for_kernels(h)
+
+
+def judged_gate(h: Tensor, x: Tensor, order: Tensor) -> Tensor:
+    """x + x[order] ⊙ Σ_r ReLU(h_r), (B, d): what `gated` gives when nothing is dropped."""
+    from etalage.layers import kernels
+
+    out = torch.empty_like(x)
+    arrays = (_array(h), _array(x), order.numpy(), _array(out))
+    _in_team(lambda part: kernels.open_gate(*arrays, *part), _cut(len(h)))
     return out
 
 
@@ -203,9 +222,15 @@ class _Sweep:
     def run(self, kernel: str, *arguments: Any) -> None:
         """A kernel over all rows, whole chunks to a thread."""
         call: Callable[..., None] = getattr(self.kernels, kernel)
-        n_threads, size = min(torch.get_num_threads(), self.n_chunks), self.kernels.CHUNK
-        starts = [size * (self.n_chunks * t // n_threads) for t in range(n_threads)]
-        _in_team(lambda part: call(*arguments, *part), [*pairwise([*starts, self.n_rows])])
+        _in_team(lambda part: call(*arguments, *part), _cut(self.n_rows, self.kernels.CHUNK))
+
+
+def _cut(n_rows: int, size: int = 1) -> list[tuple[int, int]]:
+    """Stretches of rows, one a thread, that start at a whole number of chunks of a size."""
+    n_chunks = -(-n_rows // size)
+    n_threads = min(torch.get_num_threads(), n_chunks)
+    starts = [size * (n_chunks * t // n_threads) for t in range(n_threads)]
+    return [*pairwise([*starts, n_rows])]
 
 
 def _in_team(work: Callable[[Any], None], parts: list[Any]) -> None:

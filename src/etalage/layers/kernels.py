@@ -200,6 +200,24 @@ def gate(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any, thre
 
 
 @njit(**OPTIONS)
+def open_gate(h: Any, x: Any, order: Any, out: Any, first: int, last: int) -> None:
+    """out (B, d): x + x[order] Σ_r ReLU(h_r), the gate of a network that judges."""
+    d = x.shape[1]
+    gate_, other = np.empty(d, np.float32), np.empty(d, np.float32)
+    for b in range(first, last):
+        xb, to = x[b], out[b]
+        gate_[:] = ZERO
+        for c0 in range(0, h.shape[1], d):
+            row = h[b, c0 : c0 + d]
+            for k in range(d):
+                z = _load(row, k)
+                gate_[k] += ZERO if z <= ZERO else z
+        _take(xb, order, other)
+        for p in range(d):
+            to[p] = xb[p] + other[p] * gate_[p]
+
+
+@njit(**OPTIONS)
 def _gate_grads(b: int, other: Any, outer: Any, threshold: Any, scale: Any, grad: Any,
                 of_gates: Any) -> None:  # fmt: skip
     """Gradient (Q, d) of the sums over r, before the dropout in them, of one row x[order]."""

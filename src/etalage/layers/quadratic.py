@@ -196,9 +196,9 @@ class KhatriRaoLayer(nn.Module):
 
     def passes(self, x: Tensor, n: int) -> tuple[Tensor, ...]:
         """n outputs, float (B, d) each, that drop different things; one matrix product for all."""
-        if self.norm is None and fused.judges(x):
-            return (self._combine(x, fused.rectified(self.project, x)),) * n
         h = self.project(x)
+        if self.norm is None and fused.sums_gates(h):
+            return (fused.judged_gate(h, x.float(), self.order),) * n
         if self.training and fused.suits(h):
             return fused.gated(
                 h,

@@ -38,9 +38,9 @@ def halved(model, table) -> np.ndarray:
 @pytest.mark.parametrize("kind", LEARNT)
 def test_many_rows_are_scored_as_few_are(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, table = fitted(kind), impressions(1000, seed=1)
-    monkeypatch.setattr(network_ranker, "MOST_AT_ONCE", 1000)
     at_once = model.score(table)
-    monkeypatch.setattr(network_ranker, "MOST_AT_ONCE", 300)
+    for bound in ("FEWEST", "MOST"):
+        monkeypatch.setattr(network_ranker, bound, 300)
     np.testing.assert_allclose(model.score(table), at_once, atol=2e-5)
     assert abs(auc(halved(model, table), table.labels) - auc(at_once, table.labels)) < 2e-3
 

@@ -29,10 +29,10 @@ from etalage.train.loop import autocast, train
 from etalage.train.objectives import self_ensemble
 from etalage.train.touched import TouchedAdam
 
-MOST_AT_ONCE = 8192
-"""Rows that are scored at once."""
+FEWEST, MOST = 1024, 8192
+"""Rows that are scored at once, by a core or an accelerator."""
 CACHE = 2 << 20
-"""Bytes of what the widest layer makes of the rows that a core scores at once."""
+"""Bytes of a core's cache: between the bounds, what the widest layer makes of the rows fits it."""
 
 
 class NetworkRanker(Ranker):
@@ -105,12 +105,12 @@ class NetworkRanker(Ranker):
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         self._check_columns(table)
-        network, size = self.network, MOST_AT_ONCE
+        network, size = self.network, MOST
         device = network.starts.device
         is_half = torch.is_autocast_enabled(device.type)
         if device.type == "cpu":
             entries = CACHE // (2 if is_half else 4)
-            size = min(size, max(torch.get_num_threads() * entries // network.widest, 1))
+            size = torch.get_num_threads() * min(max(entries // network.widest, FEWEST), MOST)
         if len(table) > size:  # for less, a copy costs more than it spares
             network = network.served(halve=is_half)
         logits = torch.empty(len(table), device=device)
