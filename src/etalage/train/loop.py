@@ -19,6 +19,7 @@ from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.errors import EtalageError
 from etalage.seeds import generator, torch_seed
+from etalage.train import memory
 from etalage.train.checkpoint import Progress, read, write
 from etalage.train.config import TrainingConfig
 from etalage.train.context import Clock, FitReport, TrainContext
@@ -86,7 +87,7 @@ def train(
     threads = torch.get_num_threads()
     if context.progress and team.is_first:
         batches = _with_bar(batches, n_steps, config)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), memory.kept():
         try:
             if context.threads:
                 torch.set_num_threads(context.threads)
