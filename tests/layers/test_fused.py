@@ -175,26 +175,6 @@ def test_a_second_process_compiles_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("has_team", [True, False])
-def test_every_part_is_worked_on_once_and_errors_come_out(
-    has_team: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert fused._parallel() is not None, "torch computes with OpenMP here"
-    if not has_team:
-        monkeypatch.setattr(fused, "_parallel", lambda: None)
-    for n in (1, 2, 40):
-        done: list[int] = []
-        fused._in_team(done.append, [*range(n)])
-        assert sorted(done) == [*range(n)]
-
-    def fail(part: int) -> None:
-        if part == 3:
-            raise MemoryError("part 3")
-
-    with pytest.raises(MemoryError, match="part 3"):
-        fused._in_team(fail, [*range(8)])
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_gate_that_judges_is_one_that_drops_nothing(dtype: torch.dtype) -> None:
     torch.manual_seed(0)

@@ -10,11 +10,8 @@ Letters: B rows, Q passes, R rows of a gate, d width, C columns of the product.
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Callable
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from etalage.layers.dropout import BYTES
+from etalage.layers.threads import in_team, parts_of
 
 SMALL = 1 << 18
 """Entries of a product from which on a sweep pays for the seconds of the first compilation."""
@@ -77,7 +75,7 @@ def judged_gate(h: Tensor, x: Tensor, order: Tensor) -> Tensor:
 
     out = torch.empty_like(x)
     arrays = (_array(h), _array(x), order.numpy(), _array(out))
-    _in_team(lambda part: kernels.open_gate(*arrays, *part), _cut(len(h)))
+    in_team(lambda part: kernels.open_gate(*arrays, *part), parts_of(len(h)))
     return out
 
 
@@ -222,38 +220,7 @@ class _Sweep:
     def run(self, kernel: str, *arguments: Any) -> None:
         """A kernel over all rows, whole chunks to a thread."""
         call: Callable[..., None] = getattr(self.kernels, kernel)
-        _in_team(lambda part: call(*arguments, *part), _cut(self.n_rows, self.kernels.CHUNK))
-
-
-def _cut(n_rows: int, size: int = 1) -> list[tuple[int, int]]:
-    """Stretches of rows, one a thread, that start at a whole number of chunks of a size."""
-    n_chunks = -(-n_rows // size)
-    n_threads = min(torch.get_num_threads(), n_chunks)
-    starts = [size * (n_chunks * t // n_threads) for t in range(n_threads)]
-    return [*pairwise([*starts, n_rows])]
-
-
-def _in_team(work: Callable[[Any], None], parts: list[Any]) -> None:
-    """Works on parts, in the threads that torch itself computes with, or else in this one.
-
-    Those wait for the next product without sleeping: threads besides them would get no processor.
-    """
-    left, errors = iter(parts), []  # a team may be smaller than asked: each takes what is left
-
-    def take(_: Any) -> None:
-        try:
-            for part in left:
-                work(part)
-        except BaseException as error:  # it would end in the library that called
-            errors.append(error)
-
-    start = _parallel()
-    if start is None or len(parts) == 1:
-        take(None)
-    else:
-        start(_TASK(take), None, len(parts), 0)
-    if errors:
-        raise errors[0]
+        in_team(lambda part: call(*arguments, *part), parts_of(self.n_rows, self.kernels.CHUNK))
 
 
 def _weights(norm: nn.BatchNorm1d | None) -> tuple[Tensor | None, Tensor | None]:
@@ -293,16 +260,3 @@ def _is_there() -> bool:
     except (ImportError, RuntimeError):  # no numba, or nowhere to keep what it compiles
         return False
     return True
-
-
-_TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-
-
-@cache
-def _parallel() -> Callable[..., None] | None:
-    """`GOMP_parallel(task, data, n_threads, flags)` of the OpenMP that torch has loaded."""
-    start = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if os.name == "posix" else None
-    if start is not None:
-        start.argtypes = (_TASK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
-        start.restype = None
-    return start

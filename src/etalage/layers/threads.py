@@ -1,0 +1,58 @@
+"""Which threads do our own loops run in? Those that torch computes with.
+
+They wait for the next product without sleeping: threads besides them would get no processor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+Part = tuple[int, int]
+
+
+def parts_of(n_rows: int, size: int = 1) -> list[Part]:
+    """Stretches of rows, one a thread, that start at a whole number of chunks of a size."""
+    n_chunks = -(-n_rows // size)
+    n_threads = min(torch.get_num_threads(), n_chunks)
+    starts = [size * (n_chunks * t // n_threads) for t in range(n_threads)]
+    return [*pairwise([*starts, n_rows])]
+
+
+def in_team(work: Callable[[Part], None], parts: list[Part]) -> None:
+    """Works on parts in the threads of torch, or in this one where it has no OpenMP."""
+    left, errors = iter(parts), []  # a team may be smaller than asked: each takes what is left
+
+    def take(_: Any) -> None:
+        try:
+            for part in left:
+                work(part)
+        except BaseException as error:  # it would end in the library that called
+            errors.append(error)
+
+    start = _parallel()
+    if start is None or len(parts) == 1:
+        take(None)
+    else:
+        start(_TASK(take), None, len(parts), 0)
+    if errors:
+        raise errors[0]
+
+
+_TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@cache
+def _parallel() -> Callable[..., None] | None:
+    """`GOMP_parallel(task, data, n_threads, flags)` of the OpenMP that torch has loaded."""
+    start = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if os.name == "posix" else None
+    if start is not None:
+        start.argtypes = (_TASK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+        start.restype = None
+    return start
