@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from etalage.layers import fused
 from etalage.layers.dropout import Dropout
@@ -50,14 +51,25 @@ class Layer(nn.Module):
 
 
 class Logit(nn.Linear):
-    """w · x + b in the precision of w, whatever that of the columns: (B, C) -> (B,)."""
+    """w · x + b in the precision of w, whatever that of the columns; x may come in parts.
+
+    >>> Logit(5)(torch.ones(7, 3), torch.ones(7, 2)).shape
+    torch.Size([7])
+    """
 
     def __init__(self, n_columns: int, *, bias: bool = True) -> None:
         super().__init__(n_columns, 1, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.to(self.weight.dtype)).squeeze(1)
+    def forward(self, *parts: Tensor) -> Tensor:
+        """parts float (B, some of the C) -> float (B,)."""
+        widths = [part.shape[1] for part in parts]
+        with torch.autocast(parts[0].device.type, enabled=False):
+            weights = self.weight.split(widths, 1)
+            first, *others = (
+                linear(part.to(weight.dtype), weight, self.bias if n == 0 else None)
+                for n, (part, weight) in enumerate(zip(parts, weights, strict=True))
+            )
+            return sum(others, first).squeeze(1)
 
 
 class MLP(nn.Sequential):

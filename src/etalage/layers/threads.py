@@ -26,21 +26,27 @@ def parts_of(n_rows: int, size: int = 1) -> list[Part]:
 
 
 def in_team(work: Callable[[Part], None], parts: list[Part]) -> None:
-    """Works on parts in the threads of torch, or in this one where it has no OpenMP."""
-    left, errors = iter(parts), []  # a team may be smaller than asked: each takes what is left
+    """Works on parts in the threads of torch, or in this one where it has no OpenMP.
+
+    Each thread takes the next part that is left; what it computes by torch is computed by it alone.
+    """
+    left = iter(parts)
+    errors: list[BaseException] = []
 
     def take(_: Any) -> None:
         try:
             for part in left:
+                if errors:
+                    return
                 work(part)
         except BaseException as error:  # it would end in the library that called
             errors.append(error)
 
-    start = _parallel()
-    if start is None or len(parts) == 1:
+    start, n_threads = _parallel(), min(torch.get_num_threads(), len(parts))
+    if start is None or n_threads == 1:
         take(None)
     else:
-        start(_TASK(take), None, len(parts), 0)
+        start(_TASK(take), None, n_threads, 0)
     if errors:
         raise errors[0]
 

@@ -121,7 +121,7 @@ def test_rows_that_are_read_only_are_read_without_a_word(recwarn: pytest.Warning
     table.categories.flags.writeable = False
     torch.set_warn_always(True)
     try:
-        (batch,) = Rows(table).in_order(8)
+        batch = Rows(table).part(0, 8)
     finally:
         torch.set_warn_always(False)
     assert batch.categories.tolist() == table.categories.tolist()

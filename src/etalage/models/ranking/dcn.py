@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -51,8 +50,7 @@ class DCNNetwork(RankingNetwork):
         self.out = Logit(self.n_columns + self.deep.n_out)
 
     def read(self, x: Looked) -> Tensor:
-        both = torch.cat([self.cross(x.columns), self.deep(x.columns)], 1)
-        logits: Tensor = self.out(both)
+        logits: Tensor = self.out(self.cross(x.columns), self.deep(x.columns))
         return logits
 
 

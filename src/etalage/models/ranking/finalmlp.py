@@ -99,7 +99,7 @@ class FinalMLPNetwork(RankingNetwork):
 
     def read(self, x: Looked) -> Tensor:
         one, two = (stream(gate(x)) for stream, gate in zip(self.streams, self.gates, strict=True))
-        logits: Tensor = self.out(torch.cat([one, two], 1))
+        logits: Tensor = self.out(one, two)
         left, right = (side.unflatten(1, (self.n_heads, -1)) for side in (one, two))
         return logits + torch.einsum("bkp,kpq,bkq->b", left, self.products, right)
 

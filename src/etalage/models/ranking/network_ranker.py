@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from etalage.data.features import FeatureTable
 from etalage.errors import DataError, NotFittedError
+from etalage.layers.threads import Part, in_team
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import export_network
 from etalage.models.ranker import Ranker
@@ -30,7 +31,7 @@ from etalage.train.objectives import self_ensemble
 from etalage.train.touched import TouchedAdam
 
 FEWEST, MOST = 1024, 8192
-"""Rows that are scored at once, by a core or an accelerator."""
+"""Rows that a core or an accelerator scores at once."""
 CACHE = 2 << 20
 """Bytes of a core's cache: between the bounds, what the widest layer makes of the rows fits it."""
 
@@ -105,21 +106,24 @@ class NetworkRanker(Ranker):
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         self._check_columns(table)
-        network, size = self.network, MOST
+        network, size, run = self.network, MOST, _in_turn
         device = network.starts.device
         is_half = torch.is_autocast_enabled(device.type)
         if device.type == "cpu":
             entries = CACHE // (2 if is_half else 4)
-            size = torch.get_num_threads() * min(max(entries // network.widest, FEWEST), MOST)
+            size, run = min(max(entries // network.widest, FEWEST), MOST), in_team
         if len(table) > size:  # for less, a copy costs more than it spares
             network = network.served(halve=is_half)
-        logits = torch.empty(len(table), device=device)
-        start = 0
-        with torch.inference_mode():
-            for batch in Rows(table, device).in_order(size):
-                end = start + len(batch.categories)
-                logits[start:end] = network(*batch[:-1])
-                start = end
+        rows, logits = Rows(table, device), torch.empty(len(table), device=device)
+
+        def work(part: Part) -> None:
+            with (
+                torch.inference_mode(),
+                torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_half),
+            ):
+                logits[slice(*part)] = network(*rows.part(*part)[:-1])
+
+        run(work, [(start, start + size) for start in range(0, len(table), size)])
         return logits.cpu().numpy()
 
     def export(self, folder: Path) -> None:
@@ -179,6 +183,11 @@ class NetworkRanker(Ranker):
                 f"the table has (code counts, numbers, history length, bags) {_said(given)}; this "
                 f"ranker was fitted on {_said(fitted)}"
             )
+
+
+def _in_turn(work: Callable[[Part], None], parts: list[Part]) -> None:
+    for part in parts:
+        work(part)
 
 
 def export_ranker(network: nn.Module, columns: Columns | None, folder: Path) -> None:

@@ -130,9 +130,8 @@ class QNNNetwork(RankingNetwork):
         return logits[0], logits[1]
 
     def _logits(self, start: Tensor, state: Tensor) -> Tensor:
-        if self.union == "dcn_v2":
-            state = torch.cat([state, self.cross(start)], 1)  # (B, 2 d)
-        logits: Tensor = self.out(state)
+        parts = [state, self.cross(start)] if self.union == "dcn_v2" else [state]
+        logits: Tensor = self.out(*parts)
         return logits
 
     def _wide(self, x: Looked, start: Tensor) -> Tensor:

@@ -69,11 +69,9 @@ class Rows:
             pool = self.all.each(partial(_joined, stretches=stretches))
             yield from _cut(pool.on(self.device), size, rng)
 
-    def in_order(self, size: int) -> Iterator[Batch]:
-        """All rows once, as they stand."""
-        for start in range(0, self.n, size):
-            part = slice(start, start + size)
-            yield self.all.each(partial(_joined, stretches=[part])).on(self.device)
+    def part(self, start: int, end: int) -> Batch:
+        """Rows as they stand."""
+        return self.all.each(lambda block: block[start:end]).on(self.device)
 
 
 def _same_memory(block: Any) -> Tensor:
