@@ -244,3 +244,28 @@ def test_on_real_clicks_it_ranks_as_well() -> None:
         found.append(auc(model.score(valid), valid.labels))
     assert min(found) > 0.85
     assert abs(found[0] - found[1]) <= 2e-3
+
+
+@pytest.mark.parametrize("width", [1, 16])
+@pytest.mark.parametrize("decay", [0.0, 1e-5, 0.05])
+def test_sweeps_are_the_equations(decay: float, width: int) -> None:
+    pytest.importorskip("numba", reason="sweeps need numba")
+    torch.manual_seed(0)
+    n, until, rate = 3000, 2000, 1e-2
+    since = torch.randint(1, until + 1, (n,), dtype=torch.int32)
+    since[: n // 3] = until - 30  # many rows of one step, as after a flush
+    w, m = torch.randn(n, width), torch.randn(n, width) * 0.1
+    v = torch.randn(n, width).square() * 10.0 ** torch.randint(-12, 0, (n, 1))
+    expected = [each.double() for each in (w, m, v)]
+    is_late = since < until
+    late = [each[is_late] for each in expected]
+    catch_up(*late, since[is_late], until, rate, decay)
+    for each, part in zip(expected, late, strict=True):
+        each[is_late] = part
+    adam = TouchedAdam([torch.nn.Parameter(w)], decay)
+    adam.moments, adam.last, adam.n_steps, adam.rate = [(m, v)], since, until, rate
+    assert adam._is_swept()
+    adam.flush()
+    assert (adam.last == until).all()
+    for found, each in zip((w, m, v), expected, strict=True):
+        torch.testing.assert_close(found.double(), each, rtol=2e-4, atol=1e-5)

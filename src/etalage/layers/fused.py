@@ -40,7 +40,7 @@ def _is_for_kernels(h: Tensor) -> bool:
         and h.dtype in (torch.float32, torch.bfloat16)
         and h.numel() >= SMALL
         and not torch.compiler.is_compiling()
-        and _is_there()
+        and has_kernels()
     )
 
 
@@ -254,7 +254,8 @@ def _has_rectified_maps(kind: torch.dtype) -> bool:
 
 
 @cache
-def _is_there() -> bool:
+def has_kernels() -> bool:
+    """Whether sweeps can be compiled and kept here."""
     try:
         import etalage.layers.kernels  # noqa: F401
     except (ImportError, RuntimeError):  # no numba, or nowhere to keep what it compiles

@@ -11,11 +11,15 @@ Letters: V rows of a table, D width, U rows that a batch reads, n rows of a chun
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
+
+from etalage.layers.fused import has_kernels
+from etalage.layers.threads import in_team, parts_of
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 LOG1, LOG2 = math.log(BETA1), math.log(BETA2)
@@ -94,6 +98,11 @@ class TouchedAdam:
     @torch.no_grad()
     def flush(self) -> None:
         """Brings every row up to date."""
+        if self._is_swept():
+            for table, (m, v) in zip(self.tables, self.moments, strict=True):
+                self._sweep(table.detach(), m, v, self.last)
+            self.last.fill_(self.n_steps)
+            return
         for start in range(0, len(self.last), CHUNK):
             since = self.last[start : start + CHUNK]
             rows = (since < self.n_steps).nonzero().squeeze(1) + start
@@ -120,10 +129,31 @@ class TouchedAdam:
 
     def _pay(self, w: Tensor, m: Tensor, v: Tensor, since: Tensor) -> None:
         """Brings rows that are owed steps up to date, in place."""
+        if self._is_swept():
+            self._sweep(w, m, v, since)
+            return
         step = CHUNK if not w.is_cuda else max(len(w), 1)
         for start in range(0, len(w), step):
             part = slice(start, start + step)
             catch_up(w[part], m[part], v[part], since[part], self.n_steps, self.rate, self.decay)
+
+    def _is_swept(self) -> bool:
+        """Whether rows are brought up to date by the sweeps of `train.touched_kernels`."""
+        is_plain = all(table.dtype == torch.float32 for table in self.tables)
+        return is_plain and not self.last.is_cuda and has_kernels()
+
+    def _sweep(self, w: Tensor, m: Tensor, v: Tensor, since: Tensor) -> None:
+        from etalage.train import touched_kernels
+
+        arrays = [each.detach().numpy() for each in (w, m, v, since)]
+        common = (*arrays, self.n_steps, self.rate)
+        if self.decay:
+            bounds = (EARLY, MIDDLE)
+            arguments: tuple[Any, ...] = (*common, self.decay, (BETA1, BETA2), EPS, bounds)
+            sweep: Callable[..., None] = touched_kernels.pull
+        else:
+            arguments, sweep = (*common, (BETA1, BETA2), EPS), touched_kernels.coast
+        in_team(lambda part: sweep(*arguments, *part), parts_of(len(w)))
 
     def _write(
         self, rows: Tensor, blocks: list[Tensor], moments: list[tuple[Tensor, Tensor]]

@@ -220,14 +220,17 @@ class RankingNetwork(nn.Module, ABC):
         """Reads rows of the tables, with `mean` over the places of a history."""
         b = ids.shape[0]  # len() would fix it in an exported network
         read = []
-        past = numbers.new_zeros(b, 0, self.width)
-        for n, table in enumerate(tables):
-            fields = [looked_up(table, ids)]
-            fields += [mean_of_taken(looked_up(table, codes), codes) for codes in bag_ids]
-            if past_ids is not None:
-                vectors = looked_up(table, past_ids)  # (B, L, D)
-                fields.append(mean(vectors, past_ids).expand(b, 1, -1))
-                past = vectors if n == 0 else past
+        of_ids, of_bags = looked_up(tables, ids), [looked_up(tables, codes) for codes in bag_ids]
+        of_past = None if past_ids is None else looked_up(tables, past_ids)  # (B, L, D)
+        past = numbers.new_zeros(b, 0, self.width) if of_past is None else of_past[0]
+        for n in range(len(tables)):
+            fields = [of_ids[n]]
+            fields += [
+                mean_of_taken(vectors[n], codes)
+                for vectors, codes in zip(of_bags, bag_ids, strict=True)
+            ]
+            if past_ids is not None and of_past is not None:
+                fields.append(mean(of_past[n], past_ids).expand(b, 1, -1))
             if len(self.number_tables):
                 fields.append(numbers[:, :, None] * self.number_tables[n])
             read.append(fields[0] if len(fields) == 1 else torch.cat(fields, 1))
