@@ -71,7 +71,8 @@ def test_what_is_owed_is_what_dense_adam_does(
                 np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-12)
         else:
             assert (errors <= 4 * RATE + path / 8).all(), (errors / RATE).max()
-            assert (rows[0].numpy() * before >= -20 * RATE * np.abs(before)).all()
+            # after one gradient in a long while, momentum carries Σ_j β1^j (1 - β1) / sqrt(1 - β2)
+            assert (rows[0].numpy() * before >= -29 * RATE * np.abs(before)).all()
         # the next touch starts from what dense Adam reached, so that no gap hides another's error
         t += 1
         w, m, v = dense_step(w, m, v, t, rng.normal(size=w.shape) * gradient, decay)
