@@ -181,7 +181,7 @@ def catch_up(
     more than its momentum carries. The first moment follows ℓ as if it moved evenly from λ w to
     λ w', and the second takes the mean of ℓ² of such a move.
 
-    Without L2 one part does, and w misses dense Adam by less than a fiftieth and 1 / t of the
+    Without L2 one part does, and w misses dense Adam by less than a fiftieth and 2 / t of the
     learning rate, t being the step at which a row was last read. With it, dense Adam may swing
     through 0 where this does not: w misses it by up to four learning rates in the mean, most for
     some 20 to 100 steps owed, and at most by four and an eighth of its way; by none once both have
