@@ -100,7 +100,7 @@ class TouchedAdam:
         """Brings every row up to date."""
         if self._is_swept():
             for table, (m, v) in zip(self.tables, self.moments, strict=True):
-                self._sweep(table.detach(), m, v, self.last)
+                self._sweep(table, m, v, self.last)
             self.last.fill_(self.n_steps)
             return
         for start in range(0, len(self.last), CHUNK):
