@@ -85,6 +85,17 @@ def test_with_a_beam_for_every_item_search_is_brute_force(model) -> None:
     assert np.abs(gap).max() < 1e-5
 
 
+def test_the_loss_is_the_mean_surprise_at_every_item(model) -> None:
+    """Rows that only fill a matrix up count for nothing."""
+    rows = [[0, 1, 2], [5], [119, 3, 40]]
+    steps = [(row[:t], item) for row in rows for t, item in enumerate(row)]
+    scores = every_score(model, Histories.from_rows([before for before, _ in steps]))
+    expected = -scores[np.arange(len(steps)), [item for _, item in steps]].mean()
+    history = torch.from_numpy(Histories.from_rows(rows).items.astype(np.int64))
+    with torch.no_grad():
+        assert model.network.loss(history).item() == pytest.approx(expected, abs=1e-5)
+
+
 def test_what_may_not_be_shown_costs_no_beam_and_changes_no_probability(model) -> None:
     """Whole topics are gone, yet narrow beams fill the list from what is left."""
     scores = every_score(model, HISTORIES)

@@ -23,23 +23,26 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
         n_positions = len(hidden)
-        grad_hidden = torch.empty_like(hidden)
+        # rows of zeros add nothing to a gradient, and leave few shapes of matrices to prepare
+        states = nn.functional.pad(hidden, (0, 0, 0, -n_positions % 32))
+        grad_hidden = torch.empty_like(states)
         grad_weight = torch.zeros(weight.shape, dtype=torch.float32)
         total = torch.zeros((), dtype=torch.float64)
         for start in range(0, n_positions, chunk):
-            rows = slice(start, min(start + chunk, n_positions))
-            h, target = hidden[rows], targets[rows, None]
+            rows = slice(start, start + chunk)
+            h, target = states[rows], targets[rows, None]
             logits = (h @ weight.T).float()  # (chunk, N)
             highest = logits.amax(1, keepdim=True)
-            above = logits.gather(1, target) - highest
+            n = len(target)
+            total += (highest[:n] - logits[:n].gather(1, target)).sum().double()
             powers = logits.sub_(highest).exp_()  # in place
             sums = powers.sum(1, keepdim=True)  # (chunk, 1)
-            total += (sums.log() - above).sum().double()
+            total += sums[:n].log().sum().double()
             share = (1 / (n_positions * sums)).to(hidden.dtype)
             powers = powers.to(hidden.dtype)
             grad_hidden[rows] = (powers @ weight) * share
             grad_weight += (powers.T @ (h * share)).float()
-        grad_hidden -= weight[targets] / max(n_positions, 1)
+        grad_hidden = grad_hidden[:n_positions] - weight[targets] / max(n_positions, 1)
         grad_weight.index_add_(0, targets, hidden.float(), alpha=-1 / max(n_positions, 1))
         ctx.save_for_backward(grad_hidden, grad_weight)
         return (total / max(n_positions, 1)).float()

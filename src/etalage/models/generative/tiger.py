@@ -145,13 +145,17 @@ class TIGERNetwork(nn.Module):
         asked = history >= 0
         items = history[asked]  # (P,)
         said = self.read(history[:, :-1])[asked]  # (P, D)
+        n_asked, n_more = len(items), -len(items) % 128
+        # rows that no one asks for leave few shapes of matrices (`few_lengths`)
+        items = nn.functional.pad(items, (0, n_more))
+        said = nn.functional.pad(said, (0, 0, 0, n_more))
         codes = self.codes[items.numpy()]  # (P, L)
         total = torch.zeros(())
         for level in range(codes.shape[1]):
             exists = torch.from_numpy(self.trie.allowed(codes[:, :level]))  # (P, V)
             logits = self.write(said, level).float().masked_fill(~exists, -torch.inf)
-            code = torch.from_numpy(codes[:, level]).long()
-            total = total + nn.functional.cross_entropy(logits, code)
+            code = torch.from_numpy(codes[:n_asked, level]).long()
+            total = total + nn.functional.cross_entropy(logits[:n_asked], code)
             said = said + self.written(self.tokens[items, level])
         return total
 

@@ -23,6 +23,16 @@ def newest_tensor(histories: Histories, length: int) -> Tensor:
     return torch.from_numpy(newest[:, -width:].astype(np.int64))
 
 
+def few_lengths(length: int) -> int:
+    """`length`, rounded up to one of few: all to 8, then four between a power of two and the next.
+
+    Libraries of matrix products prepare and keep a program for every shape they meet, a megabyte
+    each where there are units for bfloat16; a few columns of padding cost less.
+    """
+    step = 1 << max((length - 1).bit_length() - 3, 0)
+    return -(-length // step) * step
+
+
 class Sequences:
     """Training batches: people of like length together, so that little is padding."""
 
@@ -44,6 +54,7 @@ class Sequences:
         order = np.lexsort((rng.random(len(sizes)), sizes))
         for batch in rng.permutation(self.n_batches):
             people = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            width = int(sizes[people].max())
-            rows = Histories.from_slices(self.items, self.starts[people], self.stops[people], width)
+            read = min(few_lengths(int(sizes[people].max()) - 1), self.length)
+            starts, stops = self.starts[people], self.stops[people]
+            rows = Histories.from_slices(self.items, starts, stops, read + 1)
             yield torch.from_numpy(rows.items.astype(np.int64))
