@@ -1,11 +1,13 @@
-"""Claims about faster ways of training: the same AUC on Frappe, and the speed of a step.
+"""Claims about faster ways of training: the same AUC, and the speed of a step.
 
 Tables moved by touch and not whole, and products in bfloat16 and not in float32, are each held
-against plain training with the same seeds. The ranker is DCN-V2 in the setting of the click
-benchmarks, trained until validation gains no more; see `etalage reproduce ctr`. The step is that of
-the tables alone: reading 10,000 rows of 39 fields, its way back, and Adam.
+against plain training with the same seeds, until validation gains no more. Rankers and logs are
+rows of `etalage reproduce ctr`. Runs of one way differ from seed to seed by more than the bars, so
+means of many are compared, and the standard error of their difference is printed beside it. Seeds
+that are done are kept in `runs/training_ways` and not run again. The step is that of the tables
+alone: reading 10,000 rows of 39 fields, its way back, and Adam.
 
-    python benchmarks/training_ways.py [touched] [bfloat16] [speed] [--seeds 1 2]
+    python benchmarks/training_ways.py [touched] [bfloat16] [speed] [--log movielens-1m] [--seeds 8]
 """
 
 import argparse
@@ -18,46 +20,45 @@ import numpy as np
 import torch
 
 from claims import record
-from etalage.artefact import sha256_of
-from etalage.data.formats.ctr import ClickTables, frappe
-from etalage.evaluate.classification import auc
 from etalage.layers.lookup import looked_up
-from etalage.models.ranking.dcn import DCNV2, DCNV2Config
-from etalage.train.context import TrainContext
+from etalage.pipeline.ctr import ClickJob, Results, forget, hash_of
+from etalage.pipeline.reproduce.ctr import loader
+from etalage.pipeline.reproduce.published import click_table
 from etalage.train.touched import TouchedAdam
 
 HERE = Path(__file__).parents[1]
-DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "ctr" / "frappe_x1r"
+os.environ.setdefault("ETALAGE_DATA", str(HERE / "../shared/data"))
+LOGS = {"frappe": ("Frappe", "DCN-V2"), "movielens-1m": ("ML-1M", "QNN-alpha")}
+"""Log -> its name in a claim, and the row of its table that is trained."""
+WAYS: dict[str, tuple[str, float, dict[str, Any]]] = {
+    "touched": ("tables moved by touch and whole", 3e-4, {"table_updates": "touched"}),
+    "bfloat16": (
+        "products in bfloat16 and float32", 2e-4, {"training": {"precision": "bfloat16"}}
+    ),
+}  # fmt: skip
+"""Way -> what is compared, how far AUC may move, and the settings that differ."""
 WIDTH, ROWS, FIELDS, STEPS = 16, 10_000, 39, 40
 
 
-WAYS: dict[str, tuple[str, float, dict[str, str], dict[str, str]]] = {
-    "touched": ("tables moved by touch and whole", 3e-4, {"table_updates": "touched"}, {}),
-    "bfloat16": ("products in bfloat16 and float32", 2e-4, {}, {"precision": "bfloat16"}),
-}
-"""Way -> what is compared, how far AUC may move, and settings of the ranker and of its training."""
-
-
-def fitted(seed: int, settings: dict[str, str], training: dict[str, str]) -> dict[str, float]:
-    """Test AUC of one fit, and what it cost."""
-    train, valid, test = frappe(DATA)
-    loop = {"epochs": 100, "batch_size": 4096, "learning_rate": 1e-3, "clip_norm": 10.0,
-            "monitor": "auc", "patience": 2, "cuts": 2, "precision": "float32"}  # fmt: skip
-    model = DCNV2(
-        DCNV2Config(
-            width=10, n_crosses=4, hidden=(400, 400, 400), dropout=0.4, batch_norm=True,
-            table_decay=0.05, vector_decay=0.0, training=loop | training, **settings,
-        )
-    )  # fmt: skip
-
-    def monitor(model: Any) -> dict[str, float]:
-        return {"auc": auc(model.score(valid), valid.labels)}
-
-    fit = model.fit(train, TrainContext(seed=seed, monitor=monitor))
-    found = auc(model.score(test), test.labels)
-    print(settings | training, seed, f"auc {found:.5f}, valid {fit.metrics['auc']:.5f} at epoch "
-          f"{fit.best_epoch} of {fit.epochs}, {fit.cpu_seconds:.0f} CPU-s", flush=True)  # fmt: skip
-    return {"auc": found, "seconds": fit.cpu_seconds}
+def fitted(log: str, way: dict[str, Any], seeds: range) -> tuple[list[float], str, float]:
+    """Test AUC of each seed, the hash of the data, and CPU seconds."""
+    (row,) = (row for row in click_table(log).rows if row.name == LOGS[log][1])
+    training = row.ranker["training"] | {"precision": "float32"} | way.get("training", {})
+    ranker = row.ranker | way | {"training": training}
+    tables, folder = loader(log)(row.data), HERE / "runs" / "training_ways" / log
+    results, data_hash, found = Results(folder / "results.jsonl"), hash_of(tables), []
+    for seed in seeds:
+        job = ClickJob.of(ranker, seed, data_hash)
+        result = results.of(job)
+        if result is None:
+            name = f"{job.key['settings_hash'][:8]}-{seed}"
+            result = job.run(tables, folder / name)
+            results.append(result)
+            forget(folder / name)
+        print(f"{log}, {way or 'plain'}, seed {seed}: AUC {result['auc']:.5f}, {result['epochs']} "
+              f"epochs, {result['cpu_seconds']:.0f} CPU-s", flush=True)  # fmt: skip
+        found.append(result)
+    return [run["auc"] for run in found], data_hash, sum(run["cpu_seconds"] for run in found)
 
 
 def ids_of(n_codes: int, n_batches: int) -> list[torch.Tensor]:
@@ -109,26 +110,26 @@ def speed() -> None:
                    ratio, "x", ">=2", seeds=[0], seconds=found["touched"][0] * STEPS)  # fmt: skip
 
 
-def quality(ways: list[str], seeds: list[int]) -> None:
-    plain = [fitted(seed, {}, {}) for seed in seeds]
+def quality(log: str, ways: list[str], seeds: range) -> None:
+    plain, data_hash, _ = fitted(log, {}, seeds)
     for way in ways:
-        said, most, settings, training = WAYS[way]
-        found = [fitted(seed, settings, training) for seed in seeds]
-        moved = np.mean([run["auc"] for run in found]) - np.mean([run["auc"] for run in plain])
-        record(
-            "ranking", f"difference of test AUC on Frappe, {said}", abs(float(moved)), "AUC",
-            f"<={most:g}", seeds=seeds,
-            data_hash=sha256_of(*(DATA / f"{part}.csv.gz" for part in ClickTables._fields))[:16],
-            seconds=sum(run["seconds"] for run in found),
-        )  # fmt: skip
+        said, most, settings = WAYS[way]
+        found, _, seconds = fitted(log, settings, seeds)
+        moved = float(np.mean(found) - np.mean(plain))
+        error = float(np.sqrt((np.var(found, ddof=1) + np.var(plain, ddof=1)) / len(seeds)))
+        print(f"{log}, {way}: AUC moved by {moved:+.5f}, standard error {error:.5f}")
+        record("ranking", f"difference of test AUC on {LOGS[log][0]}, {said}", abs(moved), "AUC",
+               f"<={most:g}", seeds=[*seeds], data_hash=data_hash, seconds=seconds)  # fmt: skip
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", default=[*WAYS, "speed"])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
+    parser.add_argument("--log", nargs="*", choices=[*LOGS], default=[*LOGS])
+    parser.add_argument("--seeds", type=int, default=8, help="runs of each way")
     options = parser.parse_args()
     if "speed" in options.parts:
         speed()
-    if ways := [part for part in options.parts if part in WAYS]:
-        quality(ways, options.seeds)
+    for log in options.log:
+        if ways := [part for part in options.parts if part in WAYS]:
+            quality(log, ways, range(options.seeds))
