@@ -1,6 +1,7 @@
 """Memory of a step stays with the process while it trains."""
 
 import resource
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ def faults_of(n: int) -> int:
 
 
 def test_blocks_are_taken_again_without_the_system() -> None:
-    if memory._mallopt() is None:
+    if memory._of_c("mallopt") is None:
         pytest.skip("the allocator is not that of glibc")
     with memory.kept():
         faults_of(1)
@@ -24,7 +25,7 @@ def test_blocks_are_taken_again_without_the_system() -> None:
 
 
 def test_memory_is_given_back_in_the_end() -> None:
-    if memory._mallopt() is None:
+    if memory._of_c("mallopt") is None:
         pytest.skip("the allocator is not that of glibc")
 
     def held() -> int:
@@ -40,6 +41,23 @@ def test_memory_is_given_back_in_the_end() -> None:
 
 
 def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_mallopt", lambda: None)
+    monkeypatch.setattr(memory, "_of_c", lambda name: None)
     with memory.kept():
         assert torch.zeros(3).sum() == 0
+
+
+def test_large_tables_lie_on_large_pages() -> None:
+    allowed = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not allowed.exists() or "[never]" in allowed.read_text():
+        pytest.skip("this system has no large pages")
+
+    def large() -> int:
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
+
+    before = large()
+    table = memory.on_large_pages(torch.empty(64 << 18)).zero_()  # 64 MB
+    assert large() - before >= 32 << 10
+    assert table.count_nonzero() == 0
+    few = memory.on_large_pages(torch.empty(3))
+    assert few.shape == (3,)

@@ -11,15 +11,20 @@ Letters: V rows of a table, D width, U rows that a batch reads, n rows of a chun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
+from importlib import import_module
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.adam import adam
 
 from etalage.layers.fused import has_kernels
 from etalage.layers.threads import in_team, parts_of
+from etalage.train.memory import on_large_pages
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 LOG1, LOG2 = math.log(BETA1), math.log(BETA2)
@@ -39,11 +44,14 @@ class TouchedAdam:
     """
 
     def __init__(self, tables: Iterable[Tensor], decay: float = 0.0) -> None:
-        self.tables, self.decay = [*tables], decay
+        self.tables, self.decay = [*tables], float(decay)
         first, *others = self.tables
         if any(len(table) != len(first) for table in others):
             raise ValueError("tables that are touched together must have as many rows each")
-        self.moments = [(torch.zeros_like(t), torch.zeros_like(t)) for t in self.tables]
+        self.moments = [
+            (on_large_pages(torch.zeros_like(t)), on_large_pages(torch.zeros_like(t)))
+            for t in self.tables
+        ]
         self.n_steps, self.rate = 0, 0.0
         self.last = torch.zeros(len(first), dtype=torch.int32, device=first.device)
         """Step up to which each row is paid, (V,)."""
@@ -51,6 +59,7 @@ class TouchedAdam:
         """Copies (U, D) of the rows of the batch, with their gradients after its backward pass."""
         self._read: list[tuple[Tensor, Tensor]] = []
         self._rows = torch.zeros(0, dtype=torch.int64)
+        self._oldest = 0  # step up to which all rows are paid
         self._is_read = torch.zeros_like(self.last, dtype=torch.bool)
         self._places = torch.zeros_like(self.last)
 
@@ -61,18 +70,12 @@ class TouchedAdam:
         for some in ids:
             self._is_read[some] = True
         self._is_read[0] = False
-        rows = self._is_read.nonzero().squeeze(1)
+        rows = _where(self._is_read)
         self._is_read[rows] = False
-        is_late = self.last[rows] < self.n_steps
-        late = rows[is_late]
-        # late rows side by side, so that they are brought up to date in place
-        self._rows = rows = torch.cat([rows.new_zeros(1), late, rows[~is_late]])  # (U,)
+        self._rows = rows = torch.cat([rows.new_zeros(1), rows])  # (U,)
         self._places[rows] = torch.arange(len(rows), dtype=torch.int32, device=rows.device)
-        self._read = [(m.index_select(0, rows), v.index_select(0, rows)) for m, v in self.moments]
-        self.blocks = [table.detach().index_select(0, rows) for table in self.tables]
-        for block, (m, v) in zip(self.blocks, self._read, strict=True):
-            end = 1 + len(late)
-            self._pay(block[1:end], m[1:end], v[1:end], self.last[late])
+        self.blocks, self._read = self._fetch(rows)
+        for block in self.blocks:
             block.requires_grad_()
         places = [self._places.index_select(0, i.reshape(-1)).view(i.shape) for i in ids]
         return self.blocks, places
@@ -98,19 +101,17 @@ class TouchedAdam:
     @torch.no_grad()
     def flush(self) -> None:
         """Brings every row up to date."""
-        if self._is_swept():
-            for table, (m, v) in zip(self.tables, self.moments, strict=True):
-                self._sweep(table, m, v, self.last)
-            self.last.fill_(self.n_steps)
-            return
-        for start in range(0, len(self.last), CHUNK):
-            since = self.last[start : start + CHUNK]
-            rows = (since < self.n_steps).nonzero().squeeze(1) + start
-            blocks = [table[rows] for table in self.tables]
-            moments = [(m[rows], v[rows]) for m, v in self.moments]
-            for block, (m, v) in zip(blocks, moments, strict=True):
-                self._pay(block, m, v, self.last[rows])
-            self._write(rows, blocks, moments)
+        if kernels := self._kernels():
+            since = self.last.numpy()
+            for arrays in self._arrays():
+                parts = parts_of(len(since))
+                in_team(partial(kernels.sweep, *arrays, since, self.n_steps, self._rule), parts)
+        else:
+            for start in range(0, len(self.last), CHUNK):
+                rows = _where(self.last[start : start + CHUNK] < self.n_steps) + start
+                self._write(rows, *self._fetch(rows))
+        self.last.fill_(self.n_steps)
+        self._oldest = self.n_steps
 
     def state_dict(self) -> dict[str, Tensor]:
         """What a resumed run needs; right after `flush` alone, when no row is owed anything."""
@@ -123,48 +124,75 @@ class TouchedAdam:
         """Puts it back."""
         self.n_steps = int(state["n_steps"])
         self.last.fill_(self.n_steps)
+        self._oldest = self.n_steps
         for n, (m, v) in enumerate(self.moments):
             m.copy_(state[f"exp_avg_{n}"])
             v.copy_(state[f"exp_avg_sq_{n}"])
 
-    def _pay(self, w: Tensor, m: Tensor, v: Tensor, since: Tensor) -> None:
-        """Brings rows that are owed steps up to date, in place."""
-        if self._is_swept():
-            self._sweep(w, m, v, since)
-            return
-        step = CHUNK if not w.is_cuda else max(len(w), 1)
-        for start in range(0, len(w), step):
-            part = slice(start, start + step)
-            catch_up(w[part], m[part], v[part], since[part], self.n_steps, self.rate, self.decay)
-
-    def _is_swept(self) -> bool:
-        """Whether rows are brought up to date by the sweeps of `train.touched_kernels`."""
-        is_plain = all(table.dtype == torch.float32 for table in self.tables)
-        return is_plain and not self.last.is_cuda and has_kernels()
-
-    def _sweep(self, w: Tensor, m: Tensor, v: Tensor, since: Tensor) -> None:
-        from etalage.train import touched_kernels
-
-        arrays = [each.detach().numpy() for each in (w, m, v, since)]
-        common = (*arrays, self.n_steps, self.rate)
-        if self.decay:
-            bounds = (EARLY, MIDDLE)
-            arguments: tuple[Any, ...] = (*common, self.decay, (BETA1, BETA2), EPS, bounds)
-            sweep: Callable[..., None] = touched_kernels.pull
-        else:
-            arguments, sweep = (*common, (BETA1, BETA2), EPS), touched_kernels.coast
-        in_team(lambda part: sweep(*arguments, *part), parts_of(len(w)))
+    @torch.no_grad()
+    def _fetch(self, rows: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Copies of rows of the tables and of their moments, up to date."""
+        n_rows = len(rows)
+        blocks = [table.new_empty(n_rows, table.shape[1]) for table in self.tables]
+        moments = [(torch.empty_like(block), torch.empty_like(block)) for block in blocks]
+        if kernels := self._kernels():
+            since = self.last.numpy()
+            steps = (rows.numpy(), since, self._oldest, self.n_steps, self._rule)
+            for arrays, block, (m, v) in zip(self._arrays(), blocks, moments, strict=True):
+                copies = (block.numpy(), m.numpy(), v.numpy())
+                in_team(partial(kernels.fetch, *arrays, *steps, copies), parts_of(n_rows))
+            return blocks, moments
+        late = _where(self.last[rows] < self.n_steps)
+        for table, (m, v), block, (m_to, v_to) in zip(
+            self.tables, self.moments, blocks, moments, strict=True
+        ):
+            for whole, to in ((table.detach(), block), (m, m_to), (v, v_to)):
+                torch.index_select(whole, 0, rows, out=to)
+            for some in late.split(max(len(late), 1) if table.is_cuda else CHUNK):
+                old = block[some], m_to[some], v_to[some]
+                catch_up(*old, self.last[rows[some]], self.n_steps, self.rate, self.decay)
+                block[some], m_to[some], v_to[some] = old
+        return blocks, moments
 
     def _write(
         self, rows: Tensor, blocks: list[Tensor], moments: list[tuple[Tensor, Tensor]]
     ) -> None:
+        """Puts back what `_fetch` gave."""
         self.last[rows] = self.n_steps
-        for table, block, whole, part in zip(
-            self.tables, blocks, self.moments, moments, strict=True
+        if kernels := self._kernels():
+            for arrays, block, (m, v) in zip(self._arrays(), blocks, moments, strict=True):
+                copies = (block.numpy(), m.numpy(), v.numpy())
+                in_team(partial(kernels.put, *arrays, rows.numpy(), copies), parts_of(len(rows)))
+            return
+        for table, (m, v), block, (m_of, v_of) in zip(
+            self.tables, self.moments, blocks, moments, strict=True
         ):
-            table.detach().index_copy_(0, rows, block)
-            for all_rows, some in zip(whole, part, strict=True):
-                all_rows.index_copy_(0, rows, some)
+            for whole, of in ((table.detach(), block), (m, m_of), (v, v_of)):
+                whole.index_copy_(0, rows, of)
+
+    @property
+    def _rule(self) -> tuple[Any, ...]:
+        """What the kernels are told besides rows and steps."""
+        return self.rate, self.decay, (BETA1, BETA2), EPS, (EARLY, MIDDLE)
+
+    def _kernels(self) -> Any:
+        """`train.touched_kernels`, or None where they cannot run."""
+        is_plain = all(table.dtype == torch.float32 for table in self.tables)
+        if not is_plain or self.last.is_cuda or not has_kernels():
+            return None
+        return import_module("etalage.train.touched_kernels")
+
+    def _arrays(self) -> list[tuple[NDArray[Any], ...]]:
+        """Each table with its moments, as the kernels see them."""
+        together = zip(self.tables, self.moments, strict=True)
+        return [(w.detach().numpy(), m.numpy(), v.numpy()) for w, (m, v) in together]
+
+
+def _where(is_so: Tensor) -> Tensor:
+    """Places of what is true, (n,); on a processor numpy finds few among many sooner."""
+    if is_so.is_cuda:
+        return is_so.nonzero().squeeze(1)
+    return torch.from_numpy(np.flatnonzero(is_so.numpy()))
 
 
 def catch_up(
