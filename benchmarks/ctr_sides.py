@@ -27,7 +27,6 @@ from etalage.evaluate.classification import auc
 from etalage.evaluate.latency import latency_ms
 from etalage.models.registry import build
 from etalage.train.context import FitReport, TrainContext
-from etalage.train.loop import autocast
 
 ONE_BY_ONE = 500
 
@@ -61,7 +60,7 @@ def ours(job: dict[str, Any]) -> dict[str, float]:
     n_rows = len(train) * len(epochs)
 
     def judge() -> None:
-        with autocast(model.config.training):  # as an epoch is judged
+        with model.as_judged():
             scores = model.score(valid)
         auc(scores, valid.labels)
         log_loss(1 / (1 + np.exp(-scores.astype(np.float64))), valid.labels)

@@ -1,5 +1,6 @@
 """Sweeps of fused layers: the same numbers forth and back as plain torch in float64."""
 
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,8 @@ import torch
 from torch import nn
 
 from etalage.layers import fused
+from etalage.layers.mlp import Layer
+from etalage.layers.quadratic import KhatriRaoLayer
 
 pytest.importorskip("numba", reason="sweeps need numba")
 
@@ -126,11 +129,38 @@ def test_sums_do_not_depend_on_threads() -> None:
 
 def test_only_what_is_large_and_learns_is_swept() -> None:
     large = torch.zeros(1024, 1024)
-    assert fused.suits(large)
-    assert not fused.suits(large[:10])
-    assert not fused.suits(large.double())
+    parts = (norm_of(1), None, nn.Dropout())
+    assert fused.suits(large, *parts)
+    assert not fused.suits(large[:10], *parts)
+    assert not fused.suits(large.double(), *parts)
     with torch.no_grad():
-        assert not fused.suits(large)
+        assert not fused.suits(large, *parts)
+    assert not fused.suits(large, *parts, nn.Dropout().eval()), "a part is frozen"
+
+
+@pytest.mark.parametrize("frozen", ["norm", "drop"])
+def test_what_is_frozen_stays_so_in_large_batches(frozen: str) -> None:
+    torch.manual_seed(0)
+    layer = Layer(20, 300, 0.5, batch_norm=True, activation=nn.ReLU).train()
+    gate = KhatriRaoLayer(20, 8, 2, dropout=0.5).train()
+    for module, x in ((layer, torch.randn(2000, 20)), (gate, torch.randn(2000, 160))):
+        getattr(module, frozen).eval()
+        before = module.norm.running_mean.clone()
+        dropped = module(x) == (0 if module is layer else x)
+        assert torch.equal(module.norm.running_mean, before) == (frozen == "norm")
+        if frozen == "drop" and module is layer:
+            assert dropped.float().mean() < 0.6, "half are below 0, and none is dropped"
+
+
+def test_what_learns_drops_without_gradients_too() -> None:
+    torch.manual_seed(0)
+    layer = Layer(20, 300, 0.5, batch_norm=False, activation=nn.ReLU).train()
+    gate = KhatriRaoLayer(20, 8, 2, dropout=0.5, batch_norm=False).train()
+    with torch.no_grad():
+        for module, x in ((layer, torch.randn(2000, 20)), (gate, torch.randn(2000, 160))):
+            share = (module(x) == 0).float().mean()
+            module.eval()
+            assert share > 0.4 + (module(x) == 0).float().mean() / 2
 
 
 @pytest.mark.parametrize("has_norm", [False, True])
@@ -175,6 +205,12 @@ def test_a_second_process_compiles_nothing() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_where_nothing_is_compiled_the_operations_of_torch_do_it() -> None:
+    script = "from etalage.layers import fused; assert not fused.has_kernels()"
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_gate_that_judges_is_one_that_drops_nothing(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
@@ -182,7 +218,9 @@ def test_a_gate_that_judges_is_one_that_drops_nothing(dtype: torch.dtype) -> Non
     expected = x + x[:, order] * h.float().relu().view(B, 3, D).sum(1)
     torch.testing.assert_close(fused.judged_gate(h, x, order), expected)
     large = torch.zeros(1024, 1024)
-    assert not fused.sums_gates(large), "there are gradients to be had"
+    drop = nn.Dropout().eval()
+    assert not fused.judges(large, drop), "there are gradients to be had"
     with torch.no_grad():
-        assert fused.sums_gates(large)
-        assert not fused.sums_gates(large[:10])
+        assert fused.judges(large, drop)
+        assert not fused.judges(large[:10], drop)
+        assert not fused.judges(large, drop.train())

@@ -1,5 +1,8 @@
 """Parts of a loop, each in one of the threads of torch."""
 
+import functools
+import random
+import signal
 from itertools import pairwise
 
 import pytest
@@ -37,3 +40,41 @@ def test_parts_hold_all_rows_and_whole_chunks(n_rows: int, size: int) -> None:
     for (_, end), (start, _) in pairwise(parts):
         assert end == start
         assert start % size == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_an_interrupt_is_raised_and_no_work_is_left_in_silence(n_threads: int) -> None:
+    """At whatever moment it comes: Python looks for one as a thread enters its work, too."""
+
+    armed: list[bool] = []
+
+    def interrupt(*_: object) -> None:
+        if armed:
+            armed.clear()
+            raise KeyboardInterrupt
+
+    before, n_before = signal.signal(signal.SIGALRM, interrupt), torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    draw, n_raised = random.Random(0), 0
+    try:
+        for _ in range(1500):
+            done: list[threads.Part] = []
+            work = functools.partial(_inner, done=done)
+            signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-6, 3e-4))
+            try:
+                armed.append(True)
+                threads.in_team(work, [(0, 4), (4, 8)])
+                armed.clear()
+                assert len(done) == 8
+            except KeyboardInterrupt:
+                n_raised += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        torch.set_num_threads(n_before)
+    assert n_raised > 10
+
+
+def _inner(part: threads.Part, done: list[threads.Part]) -> None:
+    threads.in_team(done.append, [(n, n + 1) for n in range(*part)])

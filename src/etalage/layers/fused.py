@@ -2,8 +2,8 @@
 
 On a processor the product of a click model's layer takes a tenth of the step; batch norm, ReLU,
 dropout and what follows read and write it thirty times. Here they are two sweeps forth, one for the
-moments, and two back. Where numba is not there, or a batch is small, the same layers go by the
-operations of torch.
+moments, and two back; the gate of a network that only judges is one. Where numba is not there, or a
+batch is small, the same layers go by the operations of torch.
 
 Letters: B rows, Q passes, R rows of a gate, d width, C columns of the product.
 """
@@ -29,9 +29,11 @@ SMALL = 1 << 18
 Floats = NDArray[np.float32]
 
 
-def suits(h: Tensor) -> bool:
-    """Whether a product (B, C) is swept here."""
-    return torch.is_grad_enabled() and _is_for_kernels(h)
+def suits(h: Tensor, *parts: nn.Module | None) -> bool:
+    """Whether a product (B, C) is swept here: where it learns, and each of the parts of its layer
+    does; one that is frozen goes by torch."""
+    learns = all(part is None or part.training for part in parts)
+    return learns and torch.is_grad_enabled() and _is_for_kernels(h)
 
 
 def _is_for_kernels(h: Tensor) -> bool:
@@ -44,29 +46,9 @@ def _is_for_kernels(h: Tensor) -> bool:
     )
 
 
-def judges(x: Tensor) -> bool:
-    """Whether a map of x and the ReLU after it are one operation: while a processor judges."""
-    return (
-        x.device.type == "cpu"
-        and not torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and _has_rectified_maps(_kind(x))
-    )
-
-
-def rectified(linear: nn.Linear, x: Tensor) -> Tensor:
-    """ReLU(W x + b), (B, C) -> (B, n_out)."""
-    kind = _kind(x)
-    bias = None if linear.bias is None else linear.bias.to(kind)
-    weight = linear.weight.to(kind)
-    # torch has this one operation for what it compiles, and no other name for it
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(kind), weight, bias, "relu", [], "")
-    return out
-
-
-def sums_gates(h: Tensor) -> bool:
-    """Whether the gate of a product (B, C) is summed here: while a processor judges many rows."""
-    return not torch.is_grad_enabled() and _is_for_kernels(h)
+def judges(h: Tensor, drop: nn.Module) -> bool:
+    """Whether the gate of a product (B, C) is summed here: where many rows are only judged."""
+    return not (drop.training or torch.is_grad_enabled()) and _is_for_kernels(h)
 
 
 def judged_gate(h: Tensor, x: Tensor, order: Tensor) -> Tensor:
@@ -238,26 +220,13 @@ def _single(values: NDArray[np.float64]) -> Floats:
     return values.astype(np.float32)
 
 
-def _kind(x: Tensor) -> torch.dtype:
-    """Number format in which a map of x is computed."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-
-
-@cache
-def _has_rectified_maps(kind: torch.dtype) -> bool:
-    op = torch.ops.mkldnn
-    if not (torch.backends.mkldnn.is_available() and hasattr(op, "_linear_pointwise")):
-        return False
-    if kind == torch.bfloat16:
-        return bool(op._is_mkldnn_bf16_supported())
-    return kind == torch.float32
-
-
 @cache
 def has_kernels() -> bool:
     """Whether sweeps can be compiled and kept here."""
     try:
+        import numba
+
         import etalage.layers.kernels  # noqa: F401
     except (ImportError, RuntimeError):  # no numba, or nowhere to keep what it compiles
         return False
-    return True
+    return not getattr(numba.config, "DISABLE_JIT", 0)

@@ -35,12 +35,15 @@ class Layer(nn.Module):
         self.activation, self.drop = activation(), Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.norm is None and isinstance(self.activation, nn.ReLU) and fused.judges(x):
-            return fused.rectified(self.linear, x)
         h: Tensor = self.linear(x)
-        if self.training and isinstance(self.activation, nn.ReLU) and fused.suits(h):
+        is_relu = isinstance(self.activation, nn.ReLU)
+        if is_relu and fused.suits(h, self, self.norm, self.drop):
             return fused.activated(h, self.norm, self.drop.threshold)
-        dropped: Tensor = self.drop(self.activation(h if self.norm is None else self.norm(h)))
+        if self.norm is not None:
+            h = self.norm(h)
+        # without gradients the product is not needed again
+        h = h.relu_() if is_relu and not torch.is_grad_enabled() else self.activation(h)
+        dropped: Tensor = self.drop(h)
         return dropped
 
     def fold(self) -> None:

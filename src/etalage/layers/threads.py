@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
@@ -32,9 +33,11 @@ def in_team(work: Callable[[Part], None], parts: list[Part]) -> None:
     """
     left = iter(parts)
     errors: list[BaseException] = []
+    began = set()
 
     def take(_: Any) -> None:
         try:
+            began.add(threading.get_ident())
             for part in left:
                 if errors:
                     return
@@ -47,6 +50,8 @@ def in_team(work: Callable[[Part], None], parts: list[Part]) -> None:
         take(None)
     else:
         start(_TASK(take), None, n_threads, 0)
+        if threading.get_ident() not in began and not errors:
+            raise KeyboardInterrupt  # it came as this thread began, and nobody was told
     if errors:
         raise errors[0]
 

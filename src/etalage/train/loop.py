@@ -241,11 +241,14 @@ def schedule(step: int, n_steps: int, config: TrainingConfig) -> float:
 
 
 def autocast(config: TrainingConfig, device: str = "cpu") -> Any:
-    """Runs matrix products in bfloat16 where asked for, or where the device has units for it."""
+    """Runs matrix products in bfloat16 where `rounds` says so."""
+    return torch.autocast(device, dtype=torch.bfloat16) if rounds(config, device) else nullcontext()
+
+
+def rounds(config: TrainingConfig, device: str = "cpu") -> bool:
+    """Whether products are in bfloat16: where asked for, or where the device has units for it."""
     has_units = device != "cpu" or _has_bfloat16_units()
-    if config.precision == "bfloat16" or (config.precision == "auto" and has_units):
-        return torch.autocast(device, dtype=torch.bfloat16)
-    return nullcontext()
+    return config.precision == "bfloat16" or (config.precision == "auto" and has_units)
 
 
 @cache

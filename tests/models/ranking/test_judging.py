@@ -9,9 +9,9 @@ from tests.contracts.test_rankers import LEARNT, SETTINGS, impressions
 from tests.realdata import need
 from torch import nn
 
+from etalage.data.features import FeatureTable
 from etalage.data.formats.ctr import frappe
 from etalage.evaluate.classification import auc
-from etalage.layers import fused
 from etalage.models.ranking import network_ranker
 from etalage.models.registry import build
 from etalage.train.context import TrainContext
@@ -30,9 +30,11 @@ def fitted(kind: str):
     return model
 
 
-def halved(model, table) -> np.ndarray:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        return model.score(table)
+def rounded(model, table) -> np.ndarray:
+    with pytest.MonkeyPatch.context() as patch, torch.autocast("cpu", enabled=False):
+        patch.setattr(network_ranker, "rounds", lambda *_: True)
+        with model.as_judged():
+            return model.score(table)
 
 
 @pytest.mark.parametrize("kind", LEARNT)
@@ -42,13 +44,13 @@ def test_many_rows_are_scored_as_few_are(kind: str, monkeypatch: pytest.MonkeyPa
     for bound in ("FEWEST", "MOST"):
         monkeypatch.setattr(network_ranker, bound, 300)
     np.testing.assert_allclose(model.score(table), at_once, atol=2e-5)
-    assert abs(auc(halved(model, table), table.labels) - auc(at_once, table.labels)) < 2e-3
+    assert abs(auc(rounded(model, table), table.labels) - auc(at_once, table.labels)) < 2e-3
 
 
 def test_a_copy_for_judging_shares_the_tables_and_leaves_the_rest_alone() -> None:
     model = fitted("deepfm")
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
-    served = model.network.served(halve=True)
+    served = model.network.served(rounded=True)
     assert [t.data_ptr() for t in served.tables] == [t.data_ptr() for t in model.network.tables]
     assert {m.linear.weight.dtype for m in served.deep} == {torch.bfloat16}
     assert served.out.weight.dtype == torch.float32, "logits keep their digits"
@@ -62,26 +64,50 @@ def test_epochs_are_judged_in_the_precision_of_their_steps(precision: str, expec
     seen = []
 
     def monitor(model) -> dict[str, float]:
-        seen.append(torch.is_autocast_enabled("cpu"))
+        seen.append(model._rounds)
         return {"auc": 0.5}
 
     model.fit(impressions(), replace(TrainContext(), monitor=monitor))
     assert seen == [expected] * 2
+    assert not model._rounds
 
 
-@pytest.mark.parametrize("has_bias", [True, False])
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float64])
-def test_a_map_and_its_relu_are_one_operation_or_two(kind: torch.dtype, has_bias: bool) -> None:
-    torch.manual_seed(0)
-    linear, x = nn.Linear(24, 40, bias=has_bias).to(kind), torch.randn(70, 24).to(kind)
-    assert not fused.judges(x), "there are gradients to be had"
+def test_scores_have_all_their_digits_whatever_is_around_them() -> None:
+    model, table = fitted("dnn"), impressions(1000, seed=1)
+    exact = model.score(table)
+    assert np.abs(rounded(model, table) - exact).max() > 1e-5
+    for kind in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype=kind):
+            assert model.score(table).tobytes() == exact.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["dnn", "qnn", "dcn_v2", "finalnet"])
+@pytest.mark.parametrize("n_rows", [10, 3000])
+def test_a_network_that_diverged_gives_no_numbers(kind: str, n_rows: int) -> None:
+    model, table = fitted(kind), impressions(n_rows, seed=1)
+    first = next(m for m in model.network.modules() if isinstance(m, nn.Linear))
     with torch.no_grad():
-        assert fused.judges(x) == fused._has_rectified_maps(kind)
-        if kind == torch.float64 or not fused.judges(x):
-            return
-        tolerance = 1e-6 if kind == torch.float32 else 2e-2
-        expected = linear(x).relu()
-        torch.testing.assert_close(fused.rectified(linear, x), expected, atol=tolerance, rtol=0)
+        first.weight.fill_(torch.nan)
+    assert np.isnan(model.score(table)).all()
+    assert np.isnan(rounded(model, table)).all()
+
+
+def test_rows_in_reverse_are_scored_in_reverse() -> None:
+    model, table = fitted("dnn"), impressions(50)
+    found = model.score(table.take(slice(None, None, -1)))
+    np.testing.assert_allclose(found, model.score(table)[::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["lr", "fm", "dnn", "deepfm", "qnn"])
+def test_a_table_of_numbers_alone_is_enough(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(600, 2)).astype(np.float32)
+    clicks = (numbers[:, 0] + rng.normal(size=600) > 0).astype(np.int8)
+    table = FeatureTable({}, np.zeros((600, 0), np.int32), ("a", "b"), numbers, clicks)
+    training = SHORT | {"epochs": 20}
+    model = build({"kind": kind} | SETTINGS[kind] | {"training": training}, "ranker")
+    model.fit(table)
+    assert auc(model.score(table), clicks) > 0.7
 
 
 @pytest.mark.realdata
@@ -93,4 +119,4 @@ def test_on_real_clicks_bfloat16_ranks_as_well(kind: str) -> None:
     model.fit(train.take(slice(0, 50_000)))
     exact = auc(model.score(valid), valid.labels)
     assert exact > 0.8
-    assert abs(auc(halved(model, valid), valid.labels) - exact) <= MOVED
+    assert abs(auc(rounded(model, valid), valid.labels) - exact) <= MOVED

@@ -28,6 +28,7 @@ from etalage.layers.mlp import Logit
 from etalage.layers.norm import Foldable
 from etalage.recipe.config import ModelConfig
 from etalage.train.config import TrainingConfig
+from etalage.train.memory import on_large_pages
 from etalage.train.touched import TouchedAdam
 
 
@@ -170,7 +171,8 @@ class RankingNetwork(nn.Module, ABC):
         self.n_fields = columns.n_fields + n_numbers
         self.n_columns = self.n_fields * width + columns.n_numbers - n_numbers
         widths = (width, 1) if first_order else (width,)
-        self.tables = nn.ParameterList(_drawn(int(starts[-1]), n) for n in widths)
+        n_rows = max(int(starts[-1]), 1)  # of numbers alone: the row that stands for nothing
+        self.tables = nn.ParameterList(_drawn(n_rows, n) for n in widths)
         with torch.no_grad():
             for table in self.tables:
                 table[0] = 0  # and it stays so: what has no value gives none a gradient
@@ -254,20 +256,20 @@ class RankingNetwork(nn.Module, ABC):
         """Logits of two passes that drop different things; what they share is computed once."""
         return self.read(x), self.read(x)
 
-    def served(self, *, halve: bool = False) -> RankingNetwork:
+    def served(self, *, rounded: bool = False) -> RankingNetwork:
         """A copy for judging, with the same answers: batch norms are in the maps before them.
 
         It shares the tables, which may be most of the memory there is.
 
         Args:
-            halve: whether maps are held in bfloat16; autocast would round them at every batch.
+            rounded: whether maps are held in bfloat16; autocast would round them at every batch.
         """
         served = copy.deepcopy(self, {id(part): part for part in (self.tables, self.touched)})
         for module in served.modules():
             if isinstance(module, Foldable):
                 module.fold()
         for module in served.modules():
-            if halve and isinstance(module, nn.Linear) and not isinstance(module, Logit):
+            if rounded and isinstance(module, nn.Linear) and not isinstance(module, Logit):
                 module.bfloat16()
         return served
 
@@ -283,4 +285,4 @@ class RankingNetwork(nn.Module, ABC):
 
 
 def _drawn(n_rows: int, width: int) -> Tensor:
-    return torch.empty(n_rows, width).normal_(std=0.01)
+    return on_large_pages(torch.empty(n_rows, width)).normal_(std=0.01)

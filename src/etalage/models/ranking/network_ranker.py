@@ -5,7 +5,8 @@ Letters: B rows, F category fields, M numbers, L history length, W places of bag
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,7 +27,7 @@ from etalage.models.ranking.served import OnePerson
 from etalage.models.weights import put_weights, weights_of
 from etalage.seeds import torch_seed
 from etalage.train.context import FitReport, TrainContext
-from etalage.train.loop import autocast, train
+from etalage.train.loop import autocast, rounds, train
 from etalage.train.objectives import self_ensemble
 from etalage.train.touched import TouchedAdam
 
@@ -43,6 +44,7 @@ class NetworkRanker(Ranker):
     config: RankerConfig
     columns: Columns | None = None
     network: RankingNetwork
+    _rounds = False
 
     def _fit(self, table: FeatureTable, context: TrainContext) -> FitReport:
         settings = self.config.training
@@ -80,10 +82,19 @@ class NetworkRanker(Ranker):
             return None
 
         def judged() -> dict[str, float]:
-            with autocast(self.config.training, context.device):
+            with self.as_judged(context.device):
                 return judge()
 
         return judged
+
+    @contextmanager
+    def as_judged(self, device: str = "cpu") -> Iterator[None]:
+        """Within it scores are in the precision of training's steps, as when an epoch is judged."""
+        self._rounds = rounds(self.config.training, device)
+        try:
+            yield
+        finally:
+            self._rounds = False
 
     def _loss(self, batch: Batch) -> Tensor:
         assert batch.clicks is not None
@@ -108,18 +119,17 @@ class NetworkRanker(Ranker):
         self._check_columns(table)
         network, size, run = self.network, MOST, _in_turn
         device = network.starts.device
-        is_half = torch.is_autocast_enabled(device.type)
         if device.type == "cpu":
-            entries = CACHE // (2 if is_half else 4)
+            entries = CACHE // (2 if self._rounds else 4)
             size, run = min(max(entries // network.widest, FEWEST), MOST), in_team
         if len(table) > size:  # for less, a copy costs more than it spares
-            network = network.served(halve=is_half)
+            network = network.served(rounded=self._rounds)
         rows, logits = Rows(table, device), torch.empty(len(table), device=device)
 
         def work(part: Part) -> None:
             with (
                 torch.inference_mode(),
-                torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_half),
+                torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._rounds),
             ):
                 logits[slice(*part)] = network(*rows.part(*part)[:-1])
 

@@ -75,6 +75,8 @@ class Rows:
 
 
 def _same_memory(block: Any) -> Tensor:
+    if any(stride < 0 for stride in block.strides):  # rows in reverse, which torch cannot read
+        block = block.copy()
     if block.flags.writeable:
         return torch.from_numpy(block)
     with warnings.catch_warnings():  # torch fears a write to what is read only; none happens here
