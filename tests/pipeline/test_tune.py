@@ -4,6 +4,7 @@ import csv
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+class _Reported(Exception):
+    pass
+
+
+def _stop(epochs: int, best: float) -> None:
+    raise _Reported(epochs)
+
+
 @pytest.mark.slow
 def test_a_killed_search_goes_on_from_the_epoch_it_was_at(tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -152,20 +161,27 @@ def test_a_killed_search_goes_on_from_the_epoch_it_was_at(tmp_path: Path) -> Non
     process.communicate()
     until(lambda: not any(is_alive(int(pid)) for pid in children), 30)
     before = journal(out)
-    running = {worker.folder_of(t) for t in before if t.state == TrialState.RUNNING}
+    running = {worker.folder_of(t): t for t in before if t.state == TrialState.RUNNING}
     logs = [out / "trials" / name / "log.jsonl" for name in running]
     done = {f.parent.name: len(f.read_text().splitlines()) for f in logs if f.exists()}
     assert done
+    subject = Subject(resolve(SASREC | {}), Space.of(resolve(SASREC | {})))
+    for name, epochs in done.items():
+        shutil.copytree(out / "trials" / name, tmp_path / name)
+        recipe = laid_over(resolve(SASREC | {}), subject.space.chosen(running[name].params))
+        with pytest.raises(_Reported) as first:
+            subject.fit(recipe, tmp_path / name, 1, _stop)
+        # a checkpoint is written just before its line of the log
+        assert first.value.args[0] in {epochs + 1, epochs + 2}
     with (out / "journal.log").open("a") as file:
         file.write('{"op_code": 6, "wor')  # a line that a kill cut off
     found = tune(resolve(SASREC | {}), out, 3, 2, lambda text: None)
     assert found.n_tried == len(rows(out)) == 3
     after = journal(out)[len(before) :]
     again = {t.user_attrs["folder"]: t for t in after if "folder" in t.user_attrs}
-    assert set(again) == running
-    for name, epochs in done.items():
-        # a checkpoint is written just before its line of the log
-        assert min(again[name].intermediate_values) in {epochs + 1, epochs + 2}
+    assert set(again) == set(running)
+    for name, trial in again.items():
+        assert running[name].intermediate_values.items() <= trial.intermediate_values.items()
     assert not list(out.glob("trials/*")), "checkpoints of trials that ended are of no use"
 
 
@@ -192,6 +208,7 @@ class Pretended:
 
     data_hash = "d"
     broken: BaseException | None = None
+    begins_at, dies_after = 1, None
 
     def __init__(self, curves: dict[int, list[float]]) -> None:
         self.curves, self.fits = curves, 0
@@ -204,7 +221,10 @@ class Pretended:
         if self.broken is not None:
             raise self.broken
         for epoch, value in enumerate(self.curves[recipe.models["item_knn"]["n_neighbours"]], 1):
-            report(epoch, value)
+            if epoch >= self.begins_at:
+                report(epoch, value)
+            if epoch == self.dies_after:
+                raise KeyboardInterrupt
         return value, FitReport(seconds=1.0, best_epoch=epoch)
 
 
@@ -221,6 +241,35 @@ def test_a_trial_that_falls_behind_is_ended_and_not_fitted_again(tmp_path: Path)
     assert (same.state.name, same.value, same.user_attrs["same_as"]) == ("PRUNED", 0.4, 1)
     assert (again.state.name, again.value, again.user_attrs["same_as"]) == ("COMPLETE", 0.7, 0)
     assert subject.fits == 2
+
+
+def test_a_trial_taken_up_again_is_compared_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
+    """Its later epochs say nothing of the rungs it has passed; see what others are held to."""
+    recipe = resolve(KNN | {})
+    study = worker.open_study(tmp_path)
+    slow = [0.1 + 0.05 * epoch for epoch in range(8)]
+    subject = Pretended({40: slow, 1: [value + 0.02 for value in slow]})
+    params = {"models.item_knn.n_neighbours": 40, "models.item_knn.recency": 0.0}
+    first = {path: json.dumps(value) for path, value in params.items()}
+    search._take_up(study, first)
+    subject.dies_after = 7
+    with pytest.raises(KeyboardInterrupt):
+        worker._try(study, recipe, subject, tmp_path, 1)
+    search._take_up(study, first)
+    subject.dies_after, subject.begins_at = None, 6  # the checkpoint may be an epoch behind
+    worker._try(study, recipe, subject, tmp_path, 1)
+    assert study.trials[1].intermediate_values == dict(enumerate(slow, 1))
+    subject.begins_at = 1
+    study.enqueue_trial(first | {"models.item_knn.n_neighbours": "1"})
+    worker._try(study, recipe, subject, tmp_path, 1)
+    assert study.trials[-1].state == TrialState.COMPLETE, "it is better at every epoch"
+
+
+def test_a_recipe_that_could_not_run_is_not_searched(tmp_path: Path) -> None:
+    broken = {"models": {"item_knn": {}, "tiger": {}}, "retriever": "item_knn"}
+    with pytest.raises(RecipeError, match="cannot be served"):
+        tune(resolve(KNN | broken), tmp_path / "tune", 2, 1, lambda _: None)
+    assert not (tmp_path / "tune").exists()
 
 
 def test_a_fit_that_breaks_is_a_failed_trial_and_ends_no_worker(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.bench.record import ModelRow, RunRecord
 from etalage.errors import RecipeError, did_you_mean
+from etalage.models.ranker import Ranker
 from etalage.models.recommender import Recommender
 from etalage.models.registry import build
 from etalage.pipeline.clicks import ClickLog
@@ -52,10 +53,7 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
         RecipeError: for a model, a setting or a retriever that does not exist or cannot be
             served, before any work.
     """
-    models = {name: build(settings, "recommender") for name, settings in recipe.models.items()}
-    retriever = _retriever(recipe, models)
-    ranker = None if retriever is None else build(recipe.ranking.ranker, "ranker")
-    check_monitors(models, ranker)
+    models, retriever, ranker = planned(recipe)
     team = Team()
     if not team.is_first:
         say, progress = _silent, False
@@ -111,6 +109,19 @@ def _write(path: Path, text: str) -> None:
 
 def _silent(text: str) -> None:
     """Says nothing."""
+
+
+def planned(recipe: Recipe) -> tuple[dict[str, Recommender], Recommender | None, Ranker | None]:
+    """Builds the models of a recipe; says which is its retriever, and builds the ranker it needs.
+
+    Raises:
+        RecipeError: for a model, a setting or a retriever that does not exist or cannot be served.
+    """
+    models = {name: build(settings, "recommender") for name, settings in recipe.models.items()}
+    retriever = _retriever(recipe, models)
+    ranker = None if retriever is None else build(recipe.ranking.ranker, "ranker")
+    check_monitors(models, ranker)
+    return models, retriever, ranker
 
 
 def _retriever(recipe: Recipe, models: dict[str, Recommender]) -> Recommender | None:

@@ -25,9 +25,18 @@ from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.bench import charts
 from etalage.errors import EtalageError, RecipeError
+from etalage.pipeline.run import planned
 from etalage.pipeline.stages import Say
 from etalage.pipeline.tuning.space import Space, laid_over
-from etalage.pipeline.tuning.worker import FIRST, JOURNAL, folder_of, is_that_of, open_study, work
+from etalage.pipeline.tuning.worker import (
+    FIRST,
+    JOURNAL,
+    SO_FAR,
+    folder_of,
+    is_that_of,
+    open_study,
+    work,
+)
 from etalage.recipe.recipe import Recipe
 
 LOOKED = 0.2
@@ -69,6 +78,7 @@ def tune(recipe: Recipe, folder: Path, n_trials: int, n_processes: int, say: Say
             ends well.
     """
     space = Space.of(recipe)
+    planned(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         study = open_study(folder)
@@ -142,7 +152,9 @@ def _take_up(study: Study, first: dict[str, Any] | None) -> None:
         study.enqueue_trial(first, user_attrs={"folder": FIRST})
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params, user_attrs={"folder": folder_of(trial)})
+        so_far = sorted(trial.intermediate_values.items())
+        taken_up = {"folder": folder_of(trial), SO_FAR: so_far}
+        study.enqueue_trial(trial.params, user_attrs=taken_up)
 
 
 def _ended(study: Study) -> list[FrozenTrial]:

@@ -26,6 +26,8 @@ from etalage.seeds import torch_seed
 JOURNAL = "journal.log"
 FIRST = "first"
 """Folder of the trial of the recipe's own settings, which is never ended early."""
+SO_FAR = "so_far"
+"""What a trial that is taken up again has shown already, as (epochs, best value)."""
 LEAST_EPOCHS = 2
 """Epochs before a trial may be ended: after one, what learns fast at first looks best."""
 KEPT = 3
@@ -106,13 +108,20 @@ def _try(study: optuna.Study, recipe: Recipe, subject: Subject, folder: Path, th
         study.tell(trial, same.value if same.state == TrialState.COMPLETE else None, same.state)
         return
 
+    shown: set[int] = set()
+
     def report(epochs: int, best: float) -> None:
+        if epochs in shown:  # judged again after a kill
+            return
+        shown.add(epochs)
         trial.report(best, epochs)
         # asked of the first, too: others are held against it
         if trial.should_prune() and place.name != FIRST:
             raise optuna.TrialPruned
 
     try:
+        for epochs, best in trial.user_attrs.get(SO_FAR, ()):
+            report(epochs, best)
         value, fit = subject.fit(laid_over(recipe, values), place, threads, report)
         trial.set_user_attr("seconds", fit.seconds)
         trial.set_user_attr("best_epoch", fit.best_epoch)
