@@ -1,6 +1,7 @@
 """Commands of the main job: what they print, what they leave, and how they fail."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from etalage.cli.main import app
 from etalage.tokenize.semantic_ids import SemanticIds
 
 SMALL = ["--set", "data.simulated.users=60", "--set", "data.simulated.items=40"]
+MIXED = "{kind: ensemble, members: [{kind: fm}, {kind: dnn, widht: 3}]}"
 
 
 def run(*words: object) -> tuple[int, str]:
@@ -53,6 +55,19 @@ def test_export_copies_a_checked_bundle(exported: Exported, tmp_path: Path) -> N
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.parametrize(("said", "n"), [("3", 3), ("4,2", 4), ("many", None), (None, None)])
+def test_doctor_counts_the_cores_that_are_used(
+    said: str | None, n: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5})
+    _, text = run("doctor")
+    assert f"of which {n or 1} are used" in text
+    assert ("OMP_NUM_THREADS=many is no number" in text) == (said == "many")
+
+
 def test_doctor_finds_parts_and_problems(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("user,item,time\n" + "a,b,1700000000\n" * 3)
     code, text = run("doctor", tmp_path / "log.csv")
@@ -78,8 +93,23 @@ def test_doctor_finds_parts_and_problems(tmp_path: Path) -> None:
         (["demo", "--data", "nowhere.csv"], "nowhere.csv"),
         (["demo", "--set", "sed=1"], "did you mean 'seed'"),
         (["report", "nowhere"], "etalage demo"),
-        (["serve", "nowhere"], "no bundle in nowhere"),
-        (["export", "nowhere", "there"], "no bundle in nowhere"),
+        (["serve", "nowhere"], "there is no folder nowhere; give that of a run"),
+        (["export", "nowhere", "there"], "there is no folder nowhere; give that of a run"),
+        (["serve", "."], "no bundle in ."),
+        (["train", "empty.yaml"], "empty.yaml is empty"),
+        (["demo", "--set", "models.mine={kind: sasrec, width: wide}"], "models.mine.width: "),
+        (
+            ["demo", "--set", "ranking.ranker={kind: dnn, widht: 3}"],
+            "ranking.ranker.widht: unknown",
+        ),
+        (
+            [
+                "demo",
+                "--set",
+                "ranking.ranker={kind: ensemble, members: [{kind: fm}, {kind: dnn, widht: 3}]}",
+            ],
+            "ensemble.members.1.widht: unknown key; did you mean 'width'?",
+        ),
     ],
 )
 def test_a_mistake_ends_in_a_message(
@@ -87,6 +117,7 @@ def test_a_mistake_ends_in_a_message(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "empty.yaml").write_text("")
     code, text = run(*words)
     assert code == 1
     assert message in text.replace("\n", " ")

@@ -81,7 +81,7 @@ def test_shares_that_make_no_sense_are_refused(valid: float, test: float) -> Non
 
 def test_a_log_that_cannot_be_cut_says_why() -> None:
     same = Interactions.from_arrays([0, 1, 2], [1, 2, 3], [7, 7, 7], n_items=4)
-    with pytest.raises(DataError, match="share one timestamp"):
+    with pytest.raises(DataError, match="3 interactions at 1 different times"):
         global_time(same)
     with pytest.raises(DataError, match="empty"):
         global_time(same.rows(np.zeros(3, bool)))

@@ -160,7 +160,7 @@ def test_a_mistake_is_found_before_any_work(tmp_path: Path) -> None:
     for more, message in (
         ({"retriever": "sasrek"}, "did you mean 'sasrec'"),
         ({"models": {"sasrec": {"widht": 3}}}, "sasrec.widht: unknown key; did you mean 'width'"),
-        ({"models": {"sasrek": None}}, "no model is called 'sasrek'"),
+        ({"models": {"sasrek": None}}, "there is no kind of model 'sasrek'"),
         ({"ranking": {"ranker": {"kind": "dnc_v2"}}}, "did you mean 'dcn_v2'"),
         ({"ranking": {"ranker": {"kind": "sasrec"}}}, "'sasrec' is a recommender; a ranker is"),
         ({"models": {"dcn_v2": {}}}, "'dcn_v2' is a ranker; a recommender is asked for"),

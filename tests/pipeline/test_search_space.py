@@ -77,7 +77,10 @@ def test_values_laid_over_a_recipe_change_nothing_else() -> None:
         ({"models.sasrec.training.epoch": [8]}, r"training\.epoch; did you mean 'epochs'"),
         ({"models.sasrec.training": [8]}, r"is a block; name one of its settings: epochs"),
         ({"models.sasrec.width.x": [8]}, r"there is no setting width\.x"),
-        ({"models.sasrce.width": [8]}, r"no model is called 'sasrce'; did you mean 'sasrec'"),
+        (
+            {"models.sasrce.width": [8]},
+            r"no model is called 'sasrce'; did you mean 'sasrec'",
+        ),
         ({"model.sasrec.width": [8]}, r"models\.NAME\.SETTING or .*; did you mean 'models'"),
         ({"models.sasrec": [8]}, r"models\.NAME\.SETTING"),
         ({"ranking.ranker.width": [8]}, r"without a retriever trains no ranker"),

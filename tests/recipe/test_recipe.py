@@ -88,7 +88,10 @@ def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
 def test_a_missing_file_and_an_empty_one(path: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="there is no recipe"):
         load(tmp_path / "nowhere.yaml")
-    path.write_text("")
+    path.write_text("")  # as a full disk leaves it
+    with pytest.raises(RecipeError, match="is empty"):
+        load(path)
+    path.write_text("name: run")
     assert load(path) == resolve({})
     assert list(load(path).models) == ["popularity", "item_knn_markov"]  # in every table
     assert load(path).model_copy(update={"models": {}}) == Recipe()

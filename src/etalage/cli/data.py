@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from etalage.errors import DataError
+
 app = typer.Typer(no_args_is_help=True, help="Import logs, and describe their health.")
 
 Source = Annotated[str, typer.Argument(help="A file, a glob pattern, or a folder with a log.")]
@@ -24,7 +26,12 @@ Encoding = Annotated[str, typer.Option(help="Encoding of text files, for example
 @app.command("import")
 def import_(
     source: Source,
-    folder: Annotated[Path, typer.Argument(help="The new folder to store the dataset in.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder to store the dataset in; what it holds of the same source is replaced."
+        ),
+    ],
     user: User = None,
     item: Item = None,
     time: Time = None,
@@ -51,6 +58,12 @@ def import_(
 
     names = {"user": user, "item": item, "time": time, "value": value, "clicked": clicked}
     data = open_dataset(source, **names, encoding=encoding)
+    if store.is_stored(folder):
+        held = store.read_manifest(folder)["source"]
+        if held != data.manifest["source"]:
+            raise DataError(
+                f"{folder} holds a dataset from {held}; give a new folder, or delete it"
+            )
     if user_events > 1 or item_events > 1:
         data = k_core(data, users=user_events, items=item_events)
     store.save(data, folder, terms=terms)

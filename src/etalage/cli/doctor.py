@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from etalage.errors import EXTRAS
+from etalage.pipeline.cores import n_cores
 
 
 def doctor(
@@ -20,7 +21,7 @@ def doctor(
     rows = [
         ("etalage", version("etalage")),
         ("python", platform.python_version()),
-        ("cores", str(os.cpu_count())),
+        ("cores", f"{os.cpu_count()}, of which {n_cores()} are used"),
         ("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "not set: all cores")),
         ("memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GB"),
         ("free disk here", f"{shutil.disk_usage('.').free / 2**30:.1f} GB"),
@@ -37,8 +38,11 @@ def doctor(
         rows.append((f"part '{extra}'", ", ".join(found) or "not installed"))
         if missing and extra == "train":
             problems.append(f"no {', '.join(missing)}; run: pip install 'etalage[{extra}]'")
-    if "OMP_NUM_THREADS" not in os.environ and (os.cpu_count() or 1) > 8:
+    threads = os.environ.get("OMP_NUM_THREADS")
+    if threads is None and n_cores() > 8:
         problems.append("many cores: set OMP_NUM_THREADS to the cores this job may use")
+    if threads is not None and not all(n.strip().isdigit() for n in threads.split(",")):
+        problems.append(f"OMP_NUM_THREADS={threads} is no number, and is ignored")
     for name, value in rows:
         typer.echo(f"{name:<18} {value}")
     if data is not None:

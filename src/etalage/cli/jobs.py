@@ -1,11 +1,12 @@
 """`etalage demo`, `train`, `tokenize`, `export`, `report`, `serve`: the main job and its parts."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from etalage.errors import RecipeError
+from etalage.errors import BundleError, RecipeError
 
 Set = Annotated[
     list[str] | None,
@@ -73,7 +74,7 @@ def export(
     from etalage.artefact import whole_folder
     from etalage.serve.bundle import BUNDLE, read_manifest
 
-    source = run / "bundle"
+    source = bundle_of(run)
     manifest = read_manifest(source)
     with whole_folder(out, BUNDLE) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
@@ -97,9 +98,16 @@ def serve(
     """Open the shop window: a page and an HTTP interface, without torch in the process."""
     from etalage.serve.runtime.app import serve as run_server
 
-    folder = run / "bundle" if (run / "bundle").is_dir() else run
-    typer.echo(f"the shop window is at http://{host}:{port} (Ctrl-C closes it)", err=True)
-    run_server(folder, host, port)
+    run_server(bundle_of(run), host, port, partial(typer.echo, err=True))
+
+
+def bundle_of(run: Path) -> Path:
+    """The bundle of a run, or the folder itself; BundleError where there is no folder."""
+    if not run.is_dir():
+        raise BundleError(
+            f"there is no folder {run}; give that of a run, as `etalage demo` leaves it"
+        )
+    return run / "bundle" if (run / "bundle").is_dir() else run
 
 
 def check_folder(folder: Path) -> None:

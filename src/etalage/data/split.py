@@ -123,8 +123,9 @@ def global_time(interactions: Interactions, *, valid: float = 0.1, test: float =
     valid_end = int(times[int(len(times) * (1 - test))])
     if not times[0] < train_end < valid_end <= times[-1]:
         raise DataError(
-            f"cannot cut {len(times):,} interactions by time: too many share one timestamp; "
-            "check the time column, or use leave_one_out"
+            f"{len(times):,} interactions at {len(np.unique(times)):,} different times cannot be "
+            "cut by time into three parts: they are too few, or too many share one time; check "
+            "the time column, or use leave_one_out (data.split.kind in a recipe)"
         )
     valid_queries = _last_in_window(interactions, train_end, valid_end)
     test_queries = _last_in_window(interactions, valid_end, int(times[-1]) + 1)

@@ -57,7 +57,7 @@ def model_type(kind: str, role: Role | None = None) -> Any:
                 raise RecipeError(f"{kind!r} is a {other}; a {role} is asked for {listed}")
         hint = did_you_mean(str(kind), known)
         name = "ranker" if role == "ranker" else "model"
-        raise RecipeError(f"no {name} is called {kind!r}{hint} {listed}")
+        raise RecipeError(f"there is no kind of {name} {kind!r}{hint} {listed}")
     module, name = known[kind].split(":")
     try:
         return getattr(import_module(module), name)
@@ -68,8 +68,10 @@ def model_type(kind: str, role: Role | None = None) -> Any:
         raise missing from error
 
 
-def build(settings: ModelConfig | dict[str, Any], role: Role | None = None) -> Any:
+def build(settings: ModelConfig | dict[str, Any], role: Role | None = None, where: str = "") -> Any:
     """Builds an unfitted model from its settings; `kind` says which, `role` what it must be.
+
+    A fault is told with the path of its setting, below `where` or, without one, the kind.
 
     Raises:
         RecipeError: for a kind or a setting that does not exist, or a model of another role.
@@ -78,6 +80,7 @@ def build(settings: ModelConfig | dict[str, Any], role: Role | None = None) -> A
     if isinstance(settings, ModelConfig):
         return model_type(settings.kind, role)(settings)
     if "kind" not in settings:
-        raise RecipeError(f"model settings need 'kind'; got the keys {sorted(settings)}")
+        at = f"{where}: " if where else ""
+        raise RecipeError(f"{at}model settings need 'kind'; got the keys {sorted(settings)}")
     model = model_type(settings["kind"], role)
-    return model(checked(model.config_type, settings, settings["kind"]))
+    return model(checked(model.config_type, settings, where or settings["kind"]))

@@ -117,9 +117,12 @@ def planned(recipe: Recipe) -> tuple[dict[str, Recommender], Recommender | None,
     Raises:
         RecipeError: for a model, a setting or a retriever that does not exist or cannot be served.
     """
-    models = {name: build(settings, "recommender") for name, settings in recipe.models.items()}
+    models = {
+        name: build(settings, "recommender", f"models.{name}")
+        for name, settings in recipe.models.items()
+    }
     retriever = _retriever(recipe, models)
-    ranker = None if retriever is None else build(recipe.ranking.ranker, "ranker")
+    ranker = None if retriever is None else build(recipe.ranking.ranker, "ranker", "ranking.ranker")
     check_monitors(models, ranker)
     return models, retriever, ranker
 

@@ -123,9 +123,11 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is no YAML: {error}") from error
-    if not isinstance(tree, dict | None):
+    if tree is None:
+        raise RecipeError(f"{path} is empty; `etalage demo` leaves a recipe.yaml to start from")
+    if not isinstance(tree, dict):
         raise RecipeError(f"{path} holds {type(tree).__name__}; expected keys and values")
-    return resolve(tree or {}, overrides)
+    return resolve(tree, overrides)
 
 
 def resolve(tree: dict[str, Any], overrides: list[str] | None = None) -> Recipe:

@@ -23,6 +23,9 @@ PAGE = 2 << 20
 def kept() -> Iterator[None]:
     """Keeps freed memory with the process until the end: steps take and free the same blocks.
 
+    It is one setting of the process: of two that train in threads, the first to end gives back the
+    memory of both. Blocks of up to `LARGEST` come from what was kept afterwards, too.
+
     Given back and taken again, each page of 4 kB is a fault and is zeroed, a tenth of a step of
     QNN-alpha. Does nothing where the allocator is not that of glibc.
     """

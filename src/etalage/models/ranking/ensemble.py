@@ -56,7 +56,10 @@ class Ensemble(Ranker):
         super().__init__(config)
         from etalage.models.registry import build
 
-        self.members = [build(dict(settings), "ranker") for settings in self.config.members]
+        self.members = [
+            build(dict(settings), "ranker", f"ensemble.members.{n}")
+            for n, settings in enumerate(self.config.members)
+        ]
         for member in self.members:
             if not isinstance(member, NetworkRanker):
                 kind = member.config.kind

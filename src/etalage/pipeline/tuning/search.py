@@ -25,6 +25,7 @@ from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.bench import charts
 from etalage.errors import EtalageError, RecipeError
+from etalage.pipeline.cores import n_cores
 from etalage.pipeline.run import planned
 from etalage.pipeline.stages import Say
 from etalage.pipeline.tuning.space import Space, laid_over
@@ -88,8 +89,7 @@ def tune(recipe: Recipe, folder: Path, n_trials: int, n_processes: int, say: Say
         context = multiprocessing.get_context("spawn")
         left = context.Semaphore(max(n_trials - len(told), 0))
         problems = context.SimpleQueue()
-        cores = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-        threads = max(cores // n_processes, 1)
+        threads = max(n_cores() // n_processes, 1)
         workers = [
             context.Process(target=work, args=(recipe, folder, left, n, threads, problems))
             for n in range(n_processes if len(told) < n_trials else 0)

@@ -247,11 +247,12 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def serve(folder: Path, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serves a bundle until it is told to stop."""
+def serve(folder: Path, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serves a bundle until it is told to stop; `say` takes where, once it is loaded."""
     import uvicorn
 
     app = create_app(folder)
     gc.freeze()  # what was loaded stays; looking at it again and again would delay answers
     gc.set_threshold(GARBAGE)
+    say(f"the shop window is at http://{host}:{port} (Ctrl-C closes it)")
     uvicorn.run(app, host=host, port=port, http=OneWrite, log_level="warning", access_log=False)
