@@ -77,7 +77,7 @@ def test_doctor_finds_parts_and_problems(tmp_path: Path) -> None:
     assert "future" not in text
     (tmp_path / "log.csv").write_text("user,item,time\na,b,1700000000\na,c,9700000000\n")
     code, text = run("doctor", tmp_path / "log.csv")
-    assert "1 times lie in the future; the latest is 2277-05-19" in text
+    assert "1 time lies in the future; the latest is 2277-05-19" in text
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ def _said(error: EtalageError) -> typer.Exit:
     return typer.Exit(1)
 
 
-app = typer.Typer(cls=_Command, no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    cls=_Command, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
+)
 app.add_typer(data.app, name="data")
 app.add_typer(reproduce.app, name="reproduce")
 for command in (

@@ -95,7 +95,7 @@ class Description:
             ("repeated pairs", _percent(self.repeated)),
             ("duplicate rows", f"{self.n_duplicates:,}"),
             ("top 1 % of items", f"{_percent(self.top_share)} of interactions"),
-            ("half of interactions", f"on {self.n_half:,} items"),
+            ("half of interactions", f"on {self.n_half:,} of {self.n_items:,} items"),
         ]
 
 
@@ -160,15 +160,19 @@ def _problems(
     early = int(((times >= 0) & (times < CLOCK_MS)).sum())
     if has_clock and early:
         found.append(
-            f"{early:,} times lie before 1973 beside later ones; another unit, or missing times "
-            "written as 0"
+            f"{counted(early, 'time lies', 'times lie')} before 1973 beside later ones; another "
+            "unit, or missing times written as 0"
         )
     if now_ms is not None and has_clock and (ahead := int((times > now_ms).sum())):
-        found.append(f"{ahead:,} times lie in the future; the latest is {utc(int(times.max()))}")
+        found.append(
+            f"{counted(ahead, 'time lies', 'times lie')} in the future; the latest is {utc(int(times.max()))}"
+        )
     if has_clock and times.min() < times.max() and (times % DAY_MS == 0).mean() > 0.99:
         found.append("times are days, so the order within a day is unknown")
     if n_duplicates:
-        found.append(f"{n_duplicates:,} rows repeat another in user, item and time")
+        found.append(
+            f"{counted(n_duplicates, 'row repeats', 'rows repeat')} another in user, item and time"
+        )
     if n and (np.diff(log.offsets)[np.unique(log.users)] < 2).mean() > 0.5:
         found.append(
             "most users have a single interaction, so there is nothing to learn order from"
@@ -238,3 +242,8 @@ def _by_powers(lengths: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
 
 def _percent(share: float | None, digits: int = 1) -> str:
     return "cannot tell" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def counted(n: int, one: str, many: str) -> str:
+    """A number and its noun with its verb, where there may be one."""
+    return f"{n:,} {one if n == 1 else many}"

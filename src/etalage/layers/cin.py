@@ -25,6 +25,8 @@ class CIN(nn.Module):
         befores = pairwise((n_fields, *sizes))
         self.layers = nn.ModuleList(nn.Linear(h * n_fields, after) for h, after in befores)
         self.n_out = sum(sizes)
+        self.n_products = n_fields * max([n_fields, *sizes[:-1]])
+        """Products of vectors in the largest layer."""
 
     def forward(self, fields: Tensor) -> Tensor:
         """fields float (B, N, D) -> p+, float (B, n_out): p^k_h = Σ_d X^k_{h,d} (equation 7)."""

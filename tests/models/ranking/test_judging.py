@@ -8,11 +8,13 @@ import torch
 from tests.contracts.test_rankers import LEARNT, SETTINGS, impressions
 from tests.realdata import need
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from etalage.data.features import FeatureTable
 from etalage.data.formats.ctr import frappe
 from etalage.evaluate.classification import auc
 from etalage.models.ranking import network_ranker
+from etalage.models.ranking.rows import Rows
 from etalage.models.registry import build
 from etalage.train.context import TrainContext
 
@@ -90,6 +92,34 @@ def test_a_network_that_diverged_gives_no_numbers(kind: str, n_rows: int) -> Non
         first.weight.fill_(torch.nan)
     assert np.isnan(model.score(table)).all()
     assert np.isnan(rounded(model, table)).all()
+
+
+@pytest.mark.parametrize("kind", LEARNT)
+def test_the_largest_thing_made_of_a_row_is_known(kind: str) -> None:
+    """Rows are taken at once by it: what is made of all of them stays in the cache."""
+    if kind == "ensemble":
+        pytest.skip("each member knows its own")
+    model, table = fitted(kind), impressions(41)
+    network = model.network.served()
+    largest = _Largest(41)
+    with torch.inference_mode(), largest:
+        network(*Rows(table).part(0, 41)[:-1])
+    assert largest.numbers / 41 <= 2 * network.widest, "two things may stand side by side"
+
+
+class _Largest(TorchDispatchMode):
+    """Numbers of the largest tensor of so many rows that any operation gives."""
+
+    def __init__(self, n_rows: int) -> None:
+        super().__init__()
+        self.n_rows, self.numbers = n_rows, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for each in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(each, torch.Tensor) and each.ndim and len(each) == self.n_rows:
+                self.numbers = max(self.numbers, each.numel())
+        return out
 
 
 def test_rows_in_reverse_are_scored_in_reverse() -> None:

@@ -77,11 +77,16 @@ class AutoIntNetwork(RankingNetwork):
                 for before, after in pairwise(widths)
             )
         )
-        self.out = Logit(self.n_fields * config.attention_width)
+        self.n_heads, self.n_attended = config.n_heads, self.n_fields * config.attention_width
+        self.out = Logit(self.n_attended)
         self.deep: nn.Sequential | None = None
         if config.hidden:
             deep = MLP(self.n_columns, config.hidden, config.dropout, batch_norm=config.batch_norm)
             self.deep = nn.Sequential(deep, Logit(deep.n_out, bias=False))
+
+    @property
+    def widest(self) -> int:
+        return max(super().widest, self.n_fields**2 * self.n_heads, self.n_attended)
 
     def read(self, x: Looked) -> Tensor:
         logits: Tensor = self.out(self.attention(x.fields).flatten(1))

@@ -51,6 +51,8 @@ class DINNetwork(RankingNetwork):
         self.pool = (
             InterestPool(config.width, config.attention_hidden) if columns.history_length else None
         )
+        self.history_length = columns.history_length
+        self.per_item = max(4 * config.width, *config.attention_hidden)
         self.deep = MLP(
             self.n_columns,
             config.hidden,
@@ -59,6 +61,10 @@ class DINNetwork(RankingNetwork):
             activation=nn.PReLU,
         )
         self.out = Logit(self.deep.n_out)
+
+    @property
+    def widest(self) -> int:
+        return max(super().widest, self.history_length * self.per_item)
 
     def read(self, x: Looked) -> Tensor:
         columns = x.columns

@@ -16,22 +16,18 @@ from torch import Tensor, nn
 
 from etalage.errors import DataError
 from etalage.layers.mlp import MLP, Logit
-from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.models.ranking.network import Columns, LayeredConfig, Looked, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 Widths = tuple[int, ...]
 
 
-class FinalMLPConfig(RankerConfig):
+class FinalMLPConfig(LayeredConfig):
     """Settings of FinalMLP."""
 
     kind: Literal["finalmlp"] = "finalmlp"
     streams: tuple[Widths, Widths] = ((128, 64), (128, 64))
     """Widths of the layers of the two networks."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of activations dropped in training."""
-    batch_norm: bool = False
-    """Whether layers are normalised by batch; published click models do."""
     n_heads: int = Field(1, ge=1)
     """Parts in which the two networks are multiplied; they must part both last widths evenly."""
     gate_fields: tuple[int | None, int | None] = (None, None)

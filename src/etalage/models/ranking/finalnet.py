@@ -20,11 +20,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from etalage.layers.dropout import Dropout
 from etalage.layers.mlp import Logit
 from etalage.layers.norm import BatchNorm
-from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.models.ranking.network import Columns, LayeredConfig, Looked, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 
-class FinalNetConfig(RankerConfig):
+class FinalNetConfig(LayeredConfig):
     """Settings of FinalNet."""
 
     kind: Literal["finalnet"] = "finalnet"
@@ -32,8 +32,6 @@ class FinalNetConfig(RankerConfig):
     """Its blocks teach each other, which is a loss of its own."""
     blocks: tuple[tuple[int, ...], ...] = Field(((128, 64), (64,)), min_length=1, max_length=2)
     """Widths of the layers of each block, all even; one block is FINAL-1B, two are FINAL-2B."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of activations dropped in training."""
     batch_norm: bool = True
     """Whether products are normalised by batch; without it their scale drifts."""
 

@@ -64,15 +64,20 @@ class RankerConfig(ModelConfig):
         return self
 
 
-class DeepConfig(RankerConfig):
+class LayeredConfig(RankerConfig):
+    """Settings of every ranker with layers of its own."""
+
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of activations dropped in training."""
+    batch_norm: bool = False
+    """Whether layers are normalised by batch; published click models do."""
+
+
+class DeepConfig(LayeredConfig):
     """Settings of every ranker with a deep part."""
 
     hidden: tuple[int, ...] = (128, 64)
     """Widths of the deep layers."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of deep activations dropped in training."""
-    batch_norm: bool = False
-    """Whether deep layers are normalised by batch; published click models do."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +249,8 @@ class RankingNetwork(nn.Module, ABC):
 
     @property
     def widest(self) -> int:
-        """Columns of the widest thing that is made of a row."""
+        """Numbers of the largest thing that is made of a row; where that is more than what a map
+        makes of it, networks say so."""
         maps = (module.out_features for module in self.modules() if isinstance(module, nn.Linear))
         return max([self.n_columns, *maps])
 

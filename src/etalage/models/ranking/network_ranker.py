@@ -31,10 +31,10 @@ from etalage.train.loop import autocast, rounds, train
 from etalage.train.objectives import self_ensemble
 from etalage.train.touched import TouchedAdam
 
-FEWEST, MOST = 1024, 8192
-"""Rows that a core or an accelerator scores at once."""
+FEWEST, MOST = 512, 8192
+"""Rows that a core or an accelerator scores at once; fewer make a matrix product slower."""
 CACHE = 2 << 20
-"""Bytes of a core's cache: between the bounds, what the widest layer makes of the rows fits it."""
+"""Bytes of a core's cache: between the bounds, the widest thing that is made of the rows fits."""
 
 
 class NetworkRanker(Ranker):

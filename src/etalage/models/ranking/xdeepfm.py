@@ -33,6 +33,10 @@ class XDeepFMNetwork(WideDeepNetwork):
         self.cin = CIN(self.n_fields, config.cin)
         self.cin_out = Logit(self.cin.n_out, bias=False)
 
+    @property
+    def widest(self) -> int:
+        return max(super().widest, self.width * self.cin.n_products)
+
     def read(self, x: Looked) -> Tensor:
         products: Tensor = self.cin_out(self.cin(x.fields))
         return super().read(x) + products
