@@ -164,9 +164,8 @@ def _problems(
             "unit, or missing times written as 0"
         )
     if now_ms is not None and has_clock and (ahead := int((times > now_ms).sum())):
-        found.append(
-            f"{counted(ahead, 'time lies', 'times lie')} in the future; the latest is {utc(int(times.max()))}"
-        )
+        late = counted(ahead, "time lies", "times lie")
+        found.append(f"{late} in the future; the latest is {utc(int(times.max()))}")
     if has_clock and times.min() < times.max() and (times % DAY_MS == 0).mean() > 0.99:
         found.append("times are days, so the order within a day is unknown")
     if n_duplicates:
