@@ -2,7 +2,30 @@
 
 from etalage.calibrate.calibrator import Calibrator, from_dict
 from etalage.calibrate.choice import choose
-from etalage.calibrate.isotonic import SmoothIsotonic
-from etalage.calibrate.platt import Platt
+from etalage.calibrate.curves import Beta, Gamma, Gaussian
+from etalage.calibrate.histogram import Histogram
+from etalage.calibrate.isotonic import Isotonic, SmoothIsotonic
+from etalage.calibrate.platt import Platt, Temperature
+from etalage.calibrate.summary import LogitSummary
 
-__all__ = ["Calibrator", "Platt", "SmoothIsotonic", "choose", "from_dict"]
+KINDS: tuple[type[Calibrator], ...] = (
+    *(Platt, Temperature, Beta, Gaussian, Gamma),
+    *(Isotonic, SmoothIsotonic, Histogram),
+)
+"""Every calibrator that maps all rows alike."""
+
+__all__ = [
+    "KINDS",
+    "Beta",
+    "Calibrator",
+    "Gamma",
+    "Gaussian",
+    "Histogram",
+    "Isotonic",
+    "LogitSummary",
+    "Platt",
+    "SmoothIsotonic",
+    "Temperature",
+    "choose",
+    "from_dict",
+]

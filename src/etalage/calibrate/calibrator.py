@@ -6,12 +6,15 @@ Letters: n rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from etalage.errors import BundleError, DataError
+from etalage.errors import BundleError, DataError, NotFittedError
+
+if TYPE_CHECKING:
+    from etalage.calibrate.summary import LogitSummary
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +32,6 @@ class Calibrator(ABC):
 
     kind: ClassVar[str]
 
-    @abstractmethod
     def fit(
         self,
         logits: ArrayLike,
@@ -40,8 +42,15 @@ class Calibrator(ABC):
         """Learns from clicks 0 or 1, (n,), that the ranker was not trained on.
 
         `context`, (n, columns), is what is known of each row beside its logit; a calibrator that
-        maps all rows alike ignores it.
+        maps all rows alike ignores it, and learns from their summary.
         """
+        from etalage.calibrate.summary import LogitSummary
+
+        return self.learn(LogitSummary.of(logits, clicks, weights))
+
+    @abstractmethod
+    def learn(self, summary: LogitSummary) -> Self:
+        """Learns from summarised rows; DataError where there are none."""
 
     @abstractmethod
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
@@ -55,6 +64,11 @@ class Calibrator(ABC):
     @abstractmethod
     def from_dict(cls, facts: dict[str, Any]) -> Self:
         """Reads what `to_dict` gave."""
+
+    def not_fitted(self) -> NotFittedError:
+        """What to raise where nothing was learnt yet."""
+        name = type(self).__name__
+        return NotFittedError(f"{name} is not fitted; call fit(logits, clicks) first")
 
     def probability(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         """Probabilities, float64 (n,), never exactly 0 or 1."""
@@ -127,10 +141,9 @@ def checked_clicks(clicks: ArrayLike, n_rows: int) -> Floats:
 
 def from_dict(facts: dict[str, Any]) -> Calibrator:
     """Builds the calibrator that `to_dict` described; BundleError for what is none."""
-    from etalage.calibrate.isotonic import SmoothIsotonic
-    from etalage.calibrate.platt import Platt
+    from etalage.calibrate import KINDS
 
-    kinds: dict[str, type[Calibrator]] = {c.kind: c for c in (Platt, SmoothIsotonic)}
+    kinds = {kind.kind: kind for kind in KINDS}
     try:
         return kinds[facts["kind"]].from_dict(facts)
     except (KeyError, TypeError, ValueError) as error:

@@ -1,10 +1,11 @@
-"""Which monotone curve do the clicks ask for? Smoothed isotonic regression.
+"""Which monotone curve do the clicks ask for? Isotonic regression, plain and smoothed.
 
-After SIR (Deng et al., 2020): equal-mass bins of logits, their click rates shrunk towards the
-overall rate, pooled where they fall (PAVA), and joined by straight lines in logit space. Centres
-of blocks are distinct and their rates rise, so no two logits are ever tied. SIR ends its curve in
-(0, 0) and (1, 1); here it goes on beyond the end blocks with the slope of Platt's line, as those
-blocks may hold much of the data and say nothing of its trend within them.
+The plain one (Zadrozny and Elkan, 2002) pools rates where they fall (PAVA); rows of one pool are
+tied. The smoothed one is after SIR (Deng et al., 2020): equal-mass bins of logits, their click
+rates shrunk towards the overall rate, pooled where they fall, and joined by straight lines in logit
+space. Centres of blocks are distinct and their rates rise, so no two logits are ever tied. SIR ends
+its curve in (0, 0) and (1, 1); here it goes on beyond the end blocks with the slope of Platt's
+line, as those blocks may hold much of the data and say nothing of its trend within them.
 """
 
 from __future__ import annotations
@@ -14,15 +15,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from etalage.calibrate.calibrator import (
-    Calibrator,
-    Floats,
-    checked_logits,
-    checked_rows,
-    log_odds,
-)
-from etalage.calibrate.platt import LEAST_SLOPE, logistic
-from etalage.errors import NotFittedError
+from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits, log_odds
+from etalage.calibrate.logistic import logistic
+from etalage.calibrate.platt import LEAST_SLOPE
+from etalage.calibrate.summary import LogitSummary
 
 ROWS_OF_BIN = 200
 """Rows that a bin should have, so that its rate is worth something."""
@@ -31,34 +27,81 @@ PRIOR = 1.0
 """Rows of the overall rate that are added to each bin, so that no rate is 0 or 1."""
 LEAST_STEP = 1e-9
 """Points of the curve that are nearer than this, in logits, are one."""
+MOST_PASSES = 60
+"""Passes in which falling runs are pooled all at once; what is left then is pooled one by one."""
+
+
+class Isotonic(Calibrator):
+    """The best curve that never falls; flat within a pool and straight between two.
+
+    Rates are those of a pool; one that is 0 or 1 is held half a click, or half a miss, from it.
+    """
+
+    kind: ClassVar[str] = "isotonic"
+
+    def __init__(self) -> None:
+        self.points = np.zeros(0)
+        self.rates = np.zeros(0)
+
+    def learn(self, summary: LogitSummary) -> Self:
+        x, clicks, mass = summary.rows()
+        block = pool_adjacent_violators(clicks / mass, mass)
+        firsts = np.flatnonzero(np.diff(block, prepend=-1))
+        lasts = np.append(firsts[1:], len(x)) - 1
+        total = np.add.reduceat(mass, firsts)
+        half = 1 / (2 * (total + 1))
+        rates = np.clip(np.add.reduceat(clicks, firsts) / total, half, 1 - half)
+        # both ends of each pool, or the one row that it is
+        ends = np.column_stack([firsts, lasts]).ravel()
+        kept = np.diff(ends, prepend=-1) > 0
+        self.points = x[ends[kept]]
+        self.rates = np.maximum.accumulate(np.repeat(rates, 2)[kept])
+        return self
+
+    def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
+        if not len(self.points):
+            raise self.not_fitted()
+        return log_odds(np.interp(checked_logits(logits), self.points, self.rates))
+
+    def to_dict(self) -> dict[str, Any]:
+        points, rates = self.points.tolist(), self.rates.tolist()
+        return {"kind": self.kind, "points": points, "rates": rates}
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Self:
+        curve = cls()
+        curve.points = np.array(facts["points"], dtype=np.float64)
+        curve.rates = np.array(facts["rates"], dtype=np.float64)
+        both = np.stack([curve.points, curve.rates])
+        if both.ndim != 2 or not both.size or not np.isfinite(both).all():
+            raise ValueError("the curve has no points, or some are not finite")
+        inside = (curve.rates > 0) & (curve.rates < 1)
+        if not ((np.diff(curve.points) > 0).all() and (np.diff(curve.rates) >= 0).all()):
+            raise ValueError("the curve falls")
+        if not inside.all():
+            raise ValueError("a rate is not between 0 and 1")
+        return curve
 
 
 class SmoothIsotonic(Calibrator):
     """As many numbers as the data bears: the right choice for much data and a bent distortion."""
 
-    kind: ClassVar[str] = "isotonic"
+    kind: ClassVar[str] = "smooth_isotonic"
 
     def __init__(self) -> None:
         self.centres = np.zeros(0)
         self.values = np.zeros(0)
         self.slope = 1.0
 
-    def fit(
-        self,
-        logits: ArrayLike,
-        clicks: ArrayLike,
-        context: ArrayLike | None = None,
-        weights: ArrayLike | None = None,
-    ) -> Self:
-        x, labels, scales = checked_rows(logits, clicks, weights)
-        order = np.argsort(x, kind="stable")
-        x, labels, scales = x[order], labels[order], scales[order]
-        n_bins = int(np.clip(len(x) // ROWS_OF_BIN, 2, MOST_BINS))
-        starts = _bin_starts(x, scales, n_bins)
+    def learn(self, summary: LogitSummary) -> Self:
+        x, clicks, scales = summary.rows()
+        n_rows = scales.sum()
+        n_bins = int(np.clip(n_rows // ROWS_OF_BIN, 2, MOST_BINS))
+        starts = bin_starts(scales, n_bins)
         mass = np.add.reduceat(scales, starts)
         centres = np.add.reduceat(scales * x, starts) / mass
-        rate = (scales @ labels + 0.5) / (scales.sum() + 1)
-        rates = (np.add.reduceat(scales * labels, starts) + PRIOR * rate) / (mass + PRIOR)
+        rate = (clicks.sum() + 0.5) / (n_rows + 1)
+        rates = (np.add.reduceat(clicks, starts) + PRIOR * rate) / (mass + PRIOR)
         block = pool_adjacent_violators(rates, mass)
         firsts = np.flatnonzero(np.diff(block, prepend=-1))
         total = np.add.reduceat(mass, firsts)
@@ -68,12 +111,13 @@ class SmoothIsotonic(Calibrator):
             np.diff(values, prepend=-np.inf) > LEAST_STEP
         )
         self.centres, self.values = points[rises], values[rises]
-        self.slope = max(logistic(centres, rates, mass)[0], LEAST_SLOPE)
+        (slope,), _ = logistic(centres[:, None], rates, mass)
+        self.slope = max(float(slope), LEAST_SLOPE)
         return self
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         if not len(self.centres):
-            raise NotFittedError("SmoothIsotonic is not fitted; call fit(logits, clicks) first")
+            raise self.not_fitted()
         x = checked_logits(logits)
         below = np.minimum(x - self.centres[0], 0)
         above = np.maximum(x - self.centres[-1], 0)
@@ -101,27 +145,36 @@ class SmoothIsotonic(Calibrator):
         return curve
 
 
-def _bin_starts(x: Floats, scales: Floats, n_bins: int) -> NDArray[np.int64]:
-    """First row of each equal-mass bin of sorted x; rows that are equal stay together."""
-    mass = np.cumsum(scales)
-    cuts = np.searchsorted(mass, mass[-1] * np.arange(n_bins) / n_bins, side="right")
-    cuts = np.minimum(cuts, len(x) - 1)
-    starts = np.unique(np.searchsorted(x, x[cuts], side="left"))
-    starts[0] = 0
-    # a bin without weight says nothing, and joins the one before it
-    kept = np.add.reduceat(scales, starts) > 0
-    kept[0] = True
-    return starts[kept]
+def bin_starts(mass: Floats, n_bins: int) -> NDArray[np.int64]:
+    """First row of each of `n_bins` stretches of about equal weight; fewer where rows are heavy."""
+    reached = np.cumsum(mass)
+    cuts = np.searchsorted(reached, reached[-1] * np.arange(n_bins) / n_bins, side="right")
+    return np.unique(np.minimum(cuts, len(mass) - 1))
 
 
 def pool_adjacent_violators(rates: Floats, mass: Floats) -> NDArray[np.int64]:
     """Block of each bin, int64 (bins,), in the isotonic regression of rates (PAVA).
 
-    Block means rise strictly: equal neighbours are pooled as well.
+    Block means rise strictly: equal neighbours are pooled as well. Runs that fall belong to one
+    block whatever else is in it, so they are pooled all at once, again and again.
 
     >>> pool_adjacent_violators(np.array([0.1, 0.4, 0.2, 0.5]), np.ones(4)).tolist()
     [0, 1, 1, 2]
     """
+    block = np.arange(len(rates))
+    sums, weights = rates * mass, mass
+    for _ in range(MOST_PASSES):
+        means = sums / weights
+        rises = np.diff(means, prepend=-np.inf) > 0
+        if rises.all():
+            return block
+        starts = np.flatnonzero(rises)
+        block = (np.cumsum(rises) - 1)[block]
+        sums, weights = np.add.reduceat(sums, starts), np.add.reduceat(weights, starts)
+    return _pooled_one_by_one(sums / weights, weights)[block]
+
+
+def _pooled_one_by_one(rates: Floats, mass: Floats) -> NDArray[np.int64]:
     sizes: list[int] = []
     masses: list[float] = []
     means: list[float] = []

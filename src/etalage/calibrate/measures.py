@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etalage.calibrate.calibrator import Floats, checked_clicks, log_odds
-from etalage.calibrate.platt import logistic
+from etalage.calibrate.logistic import logistic
 from etalage.errors import DataError
 
 TINY = 1e-7
@@ -57,7 +57,8 @@ def measures(probabilities: ArrayLike, clicks: ArrayLike, n_bins: int = 20) -> d
     if y.any():
         found["pcoc"] = float(p.sum() / y.sum())
     if 0 < y.sum() < len(y):
-        found["slope"], found["intercept"] = logistic(log_odds(cut), y, np.ones(len(y)))
+        (slope,), found["intercept"] = logistic(log_odds(cut)[:, None], y, np.ones(len(y)))
+        found["slope"] = float(slope)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Is the ranker only too sure, or too shy? Platt scaling (1999) on logits.
+"""Is the ranker only too sure, or too shy? Platt scaling (1999) on logits, and temperature.
 
 p = sigmoid(slope l + intercept), slope > 0, by maximum likelihood with Platt's targets, which
 stand for one more click and one more miss and keep separable data finite.
@@ -11,17 +11,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etalage.calibrate.calibrator import (
-    Calibrator,
-    Floats,
-    checked_logits,
-    checked_rows,
-    log_odds,
-    sigmoid,
-)
-from etalage.errors import NotFittedError
+from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits, log_odds
+from etalage.calibrate.logistic import deviation, logistic
+from etalage.calibrate.summary import LogitSummary, Rows
 
-MOST_ROUNDS = 100
 LEAST_SLOPE = 1e-3
 """Per standard deviation of the logits: where clicks ask for none or less, order still shows."""
 
@@ -38,34 +31,25 @@ class Platt(Calibrator):
     slope: float | None = None
     intercept: float = 0.0
 
-    def fit(
-        self,
-        logits: ArrayLike,
-        clicks: ArrayLike,
-        context: ArrayLike | None = None,
-        weights: ArrayLike | None = None,
-    ) -> Self:
-        values, labels, scales = checked_rows(logits, clicks, weights)
-        n_clicks = float(scales @ labels)
-        n_misses = float(scales.sum()) - n_clicks
-        targets = np.where(labels == 1, (n_clicks + 1) / (n_clicks + 2), 1 / (n_misses + 2))
-        slope, intercept = logistic(values, targets, scales)
-        middle = float(np.average(values, weights=scales))
-        least = LEAST_SLOPE / _deviation(values, scales, middle)
+    def learn(self, summary: LogitSummary) -> Self:
+        x, _, mass = rows = summary.rows()
+        targets = platt_targets(rows)
+        (slope,), intercept = logistic(x[:, None], targets, mass)
+        least = least_slope(rows)
         if slope < least:
-            rate = np.average(targets, weights=scales)
-            slope, intercept = least, float(log_odds(rate)) - least * middle
-        self.slope, self.intercept = slope, intercept
+            rate, middle = np.average(targets, weights=mass), np.average(x, weights=mass)
+            slope, intercept = least, float(log_odds(rate)) - least * float(middle)
+        self.slope, self.intercept = float(slope), intercept
         return self
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         if self.slope is None:
-            raise NotFittedError("Platt is not fitted; call fit(logits, clicks) first")
+            raise self.not_fitted()
         return self.slope * checked_logits(logits) + self.intercept
 
     def to_dict(self) -> dict[str, Any]:
         if self.slope is None:
-            raise NotFittedError("Platt is not fitted; call fit(logits, clicks) first")
+            raise self.not_fitted()
         return {"kind": self.kind, "slope": self.slope, "intercept": self.intercept}
 
     @classmethod
@@ -77,39 +61,41 @@ class Platt(Calibrator):
         return platt
 
 
-def logistic(values: Floats, targets: Floats, scales: Floats) -> tuple[float, float]:
-    """Slope and intercept of logistic regression of targets in [0, 1], (n,), weighted by scales.
+class Temperature(Platt):
+    """Platt without an intercept, p = sigmoid(l / T) (Guo et al., 2017): where the rate is right
+    and only the confidence is wrong, which is rare with clicks."""
 
-    Newton's method with halved steps; where values part the targets entirely, and no largest
-    slope exists, it stops at a large one.
-    """
-    # standardised, so that Newton's matrix is well behaved whatever the scale of the values
-    middle = float(np.average(values, weights=scales))
-    spread = _deviation(values, scales, middle)
-    x = np.column_stack([(values - middle) / spread, np.ones(len(values))])  # (n, 2)
-    beta = np.zeros(2)
-    cost = _cost(x @ beta, targets, scales)
-    for _ in range(MOST_ROUNDS):
-        p = sigmoid(x @ beta)
-        slope = x.T @ (scales * (p - targets))
-        curve = (x * (scales * p * (1 - p))[:, None]).T @ x + 1e-10 * scales.sum() * np.eye(2)
-        step = np.linalg.solve(curve, slope)
-        size = 1.0
-        while (new := _cost(x @ (beta - size * step), targets, scales)) > cost and size > 1e-6:
-            size /= 2
-        beta = beta - size * step
-        if cost - new < 1e-12 * scales.sum():
-            break
-        cost = new
-    return float(beta[0] / spread), float(beta[1] - beta[0] / spread * middle)
+    kind: ClassVar[str] = "temperature"
+
+    def learn(self, summary: LogitSummary) -> Self:
+        x, _, mass = rows = summary.rows()
+        self.slope = max(_through_zero(x, platt_targets(rows), mass), least_slope(rows))
+        return self
 
 
-def _deviation(values: Floats, scales: Floats, middle: float) -> float:
-    """Standard deviation of the values, 1 where all are alike."""
-    if not np.ptp(values):  # told apart from a deviation that is only rounding
-        return 1.0
-    return float(np.sqrt(np.average((values - middle) ** 2, weights=scales))) or 1.0
+def platt_targets(rows: Rows) -> Floats:
+    """What each bin is held to: its click rate, as if there were one more click and one more miss
+    at every logit (Platt, 1999), (bins,)."""
+    n_clicks = rows.clicks.sum()
+    n_misses = rows.mass.sum() - n_clicks
+    clicks, misses = rows.clicks, rows.mass - rows.clicks
+    up, down = (n_clicks + 1) / (n_clicks + 2), 1 / (n_misses + 2)
+    targets: Floats = (clicks * up + misses * down) / rows.mass
+    return targets
 
 
-def _cost(values: Floats, targets: Floats, scales: Floats) -> float:
-    return float(scales @ (np.logaddexp(0, values) - targets * values))
+def least_slope(rows: Rows) -> float:
+    """The slope that a curve has at least, so that it keeps the order of the logits."""
+    return LEAST_SLOPE / float(deviation(rows.logits[:, None], rows.mass)[0])
+
+
+def _through_zero(x: Floats, targets: Floats, mass: Floats) -> float:
+    """Slope of logistic regression without an intercept, by bisection of its falling gradient."""
+    low, high = -60.0, 60.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        if mass @ (x * (targets - 1 / (1 + np.exp(-np.clip(middle * x, -700, 700))))) > 0:
+            low = middle
+        else:
+            high = middle
+    return middle
