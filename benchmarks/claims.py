@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 QUICK = {
     "house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"],
     "ranking": [],
+    "calibration": ["calibration_cost.py"],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
@@ -32,6 +33,7 @@ LONG = {
         "training_ways.py",
         "features_at_scale.py",
     ],
+    "calibration": [],
 }
 
 

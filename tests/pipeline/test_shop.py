@@ -16,7 +16,7 @@ def test_times_in_the_future_are_reported(tmp_path: Path) -> None:
     recipe = resolve({"data": {"path": str(tmp_path / "log.csv")}})
     assert open_shop(recipe).description.problems == ()  # by the clock
     (problem,) = open_shop(recipe, now_ms=1000 * NEWEST - 1).description.problems
-    assert "1 times lie in the future" in problem
+    assert "1 time lies in the future" in problem
     rows.append(f"u0,p0,{9_700_000_000}\n")
     (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(rows))
     (problem,) = open_shop(recipe).description.problems

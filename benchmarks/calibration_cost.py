@@ -1,0 +1,82 @@
+"""Claims about what calibration costs: summaries of clicks by logit, and the fits made from them.
+
+python benchmarks/calibration_cost.py
+"""
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+
+from claims import record
+from etalage.calibrate import KINDS, Isotonic, LogitSummary
+
+ROWS, STREAMED, PART = 10_000_000, 100_000_000, 1_000_000
+Part = tuple[NDArray[np.float32], NDArray[np.int8]]
+
+
+def parts(n_rows: int, seed: int = 0) -> Iterator[Part]:
+    """Logits of a ranker that is too sure, and clicks, a million rows at a time."""
+    rng = np.random.default_rng(seed)
+    for _ in range(n_rows // PART):
+        truth = rng.normal(-3, 1.2, PART).astype(np.float32)
+        clicks = rng.random(PART, dtype=np.float32) < 1 / (1 + np.exp(-truth))
+        yield 1.4 * truth + 0.5, clicks.astype(np.int8)
+
+
+def cpu_seconds(work: Callable[[], Any], turns: int = 3) -> tuple[float, Any]:
+    """The least of a few turns, and what the last gave."""
+    taken = []
+    for _ in range(turns):
+        began = time.process_time()
+        found = work()
+        taken.append(time.process_time() - began)
+    return min(taken), found
+
+
+def main() -> None:
+    began = time.perf_counter()
+
+    def says(claim: str, value: float, unit: str, target: str, peer: str | None = None) -> None:
+        seconds = time.perf_counter() - began
+        record("calibration", claim, value, unit, target, peer=peer, seeds=[0], seconds=seconds)
+
+    whole, n_streamed = LogitSummary(), 0
+    halves = [LogitSummary(), LogitSummary()]
+    streaming = 0.0
+    for n, (logits, clicks) in enumerate(parts(STREAMED)):
+        started = time.process_time()
+        whole.add(logits, clicks)
+        streaming += time.process_time() - started
+        halves[n % 2].add(logits, clicks)
+        n_streamed += len(logits)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    both = halves[0] + halves[1]
+    differing = sum(
+        int((getattr(both, name) != getattr(whole, name)).sum())
+        for name in ("mass", "clicks", "places")
+    )
+    assert whole.mass.sum() == n_streamed == STREAMED
+    says("100 million rows streamed into a summary", streaming, "CPU-s", "<=5")
+    says("memory of 100 million rows streamed, the program included", memory, "MB", "<=500")
+    says("numbers that differ between two merged halves and the whole", differing, "", "<=0")
+
+    rows = [*parts(ROWS)]
+    x, y = (np.concatenate(column) for column in zip(*rows, strict=True))
+    summing, summary = cpu_seconds(lambda: LogitSummary.of(x, y))
+    says("10 million rows summarised", summing, "CPU-s", "<=0.5")
+    for kind in KINDS:
+        fitting, _ = cpu_seconds(lambda kind=kind: kind().learn(summary))  # type: ignore[misc]
+        says(f"{kind.kind} fitted from the summary", 1000 * fitting, "CPU-ms", "<=20")
+    ours, _ = cpu_seconds(lambda: Isotonic().fit(x, y))
+    theirs, _ = cpu_seconds(lambda: IsotonicRegression(out_of_bounds="clip").fit(x, y))
+    says("isotonic regression of 10 million rows, less CPU than scikit-learn", theirs / ours,
+         "times", ">=5", "scikit-learn")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
