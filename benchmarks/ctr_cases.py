@@ -17,7 +17,9 @@ from etalage.data.formats.ctr import frappe, movielens_1m
 
 DATA = Path(os.environ.get("ETALAGE_DATA", Path(__file__).parents[1] / "../shared/data")) / "ctr"
 PARTS = ("train", "valid")
-SYNTHETIC_ROWS = (200_000, 50_000)
+SYNTHETIC_ROWS = (600_000, 50_000)
+"""Of two parts. Tables moved by touch are brought up to date once an epoch, so an epoch must not be
+much shorter than those of a log with so many codes (Criteo's has 36 million rows)."""
 Tables = tuple[FeatureTable, FeatureTable]
 
 
