@@ -3,6 +3,7 @@
 from etalage.calibrate.calibrator import Calibrator, from_dict
 from etalage.calibrate.choice import choose
 from etalage.calibrate.curves import Beta, Gamma, Gaussian
+from etalage.calibrate.fields import FieldEffects
 from etalage.calibrate.histogram import Histogram
 from etalage.calibrate.isotonic import Isotonic, SmoothIsotonic
 from etalage.calibrate.platt import Platt, Temperature
@@ -18,6 +19,7 @@ __all__ = [
     "KINDS",
     "Beta",
     "Calibrator",
+    "FieldEffects",
     "Gamma",
     "Gaussian",
     "Histogram",

@@ -141,9 +141,9 @@ def checked_clicks(clicks: ArrayLike, n_rows: int) -> Floats:
 
 def from_dict(facts: dict[str, Any]) -> Calibrator:
     """Builds the calibrator that `to_dict` described; BundleError for what is none."""
-    from etalage.calibrate import KINDS
+    from etalage.calibrate import KINDS, FieldEffects
 
-    kinds = {kind.kind: kind for kind in KINDS}
+    kinds: dict[str, type[Calibrator]] = {kind.kind: kind for kind in (*KINDS, FieldEffects)}
     try:
         return kinds[facts["kind"]].from_dict(facts)
     except (KeyError, TypeError, ValueError) as error:

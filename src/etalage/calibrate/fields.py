@@ -1,0 +1,266 @@
+"""Does a site, a user, an advertiser differ from the rest? A curve of its own, shrunk to theirs.
+
+Over a global curve u = g(l) each value v of each field bends the logit by a smooth function,
+
+    logit p = u + Σ_fields d_v(u),   d_v(u) = Σ_k θ_vk φ_k(u),   θ_vk ~ N(0, s_k²).
+
+φ_0 is 1, φ_1 a line, and the others bend ever faster (Demmler and Reinsch, 1975), each linear
+between knots. The variances s_k² of a field are learnt from all of its values (empirical Bayes):
+one with few rows stays near g, one with many speaks for itself, one never seen is g, and shapes
+that no value needs vanish. With two bases it is an intercept and a slope a value.
+
+Letters: n rows, F fields, V values of a field, M knots, K bases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from etalage.calibrate.calibrator import Calibrator, Floats, checked_rows, from_dict, sigmoid
+from etalage.calibrate.isotonic import SmoothIsotonic
+from etalage.calibrate.summary import LogitSummary
+from etalage.errors import DataError
+
+ROUNDS = 12
+"""Of one Newton step for all values, and new variances."""
+N_KNOTS = 15
+START = 0.1
+"""Variances to begin with."""
+LEAST, MOST = 1e-6, 10.0
+"""Bounds of a variance; below the first a shape is gone."""
+STEEPEST = 0.95
+"""How much of the slope 1 values may take away, all fields together: no order is turned."""
+TAIL = 1e-3
+"""Share of the rows beyond each of the outer knots, where bends go on straight."""
+
+FLAT = 1e-6
+"""Weight of a slope beside a bend, so that the first shape is the one without either."""
+
+Codes = NDArray[np.int64]
+
+
+class Places(NamedTuple):
+    """Where rows stand between knots."""
+
+    cell: Codes  # (n,), the knot before
+    share: Floats  # (n,), of the way to the next; beyond 0 and 1 outside of all
+
+
+@dataclass(frozen=True)
+class Bases:
+    """Knots in the logits of a curve, and smooth shapes over them."""
+
+    knots: Floats  # (M,)
+    shapes: Floats  # (M, K)
+
+    @classmethod
+    def of(cls, u: Floats, mass: Floats, n_bases: int) -> Bases:
+        """K shapes that are orthonormal over rows u (n,), in rising order with weights (n,): those
+        that bend least, by the sum of their squared second differences."""
+        reached = np.cumsum(mass) / mass.sum()
+        shares = np.concatenate([[TAIL], np.linspace(0, 1, N_KNOTS)[1:-1], [1 - TAIL]])
+        knots = np.unique(u[np.searchsorted(reached, shares).clip(0, len(u) - 1)])
+        if len(knots) < 3:  # too few different scores for a bend
+            ends = u[0], max(u[-1], u[0] + 1e-3)
+            knots = np.linspace(*ends, 3)
+        slopes = np.diff(np.eye(len(knots)), axis=0) / np.diff(knots)[:, None]  # (M - 1, M)
+        bends = np.diff(slopes, axis=0)
+        penalty = bends.T @ bends + FLAT * slopes.T @ slopes
+        hats = np.stack([np.interp(u, knots, unit) for unit in np.eye(len(knots))], 1)
+        gram = (hats * (mass / mass.sum())[:, None]).T @ hats
+        root = np.linalg.cholesky(gram + 1e-9 * np.eye(len(knots)))
+        inverse = np.linalg.inv(root)
+        _, vectors = np.linalg.eigh(inverse @ penalty @ inverse.T)
+        return cls(knots, (inverse.T @ vectors)[:, :n_bases])
+
+    def places(self, u: Floats) -> Places:
+        """Where logits (n,) of the curve stand."""
+        cell = np.searchsorted(self.knots, u).clip(1, len(self.knots) - 1) - 1
+        return Places(cell, (u - self.knots[cell]) / (self.knots[cell + 1] - self.knots[cell]))
+
+
+class FieldEffects(Calibrator):
+    """A curve for all, and for each value of each field what it differs by.
+
+    The context of `fit` and `logit` has a column a field, whole numbers from 0; a negative one is
+    no value. Order is kept among rows of the same context, and no two of their logits are tied.
+
+    Args:
+        curve: that of all rows; smoothed isotonic where none is given.
+        n_bases: shapes that a value may have of its own; 1 is an intercept, 2 a slope besides.
+    """
+
+    kind: ClassVar[str] = "fields"
+
+    def __init__(self, curve: Calibrator | None = None, n_bases: int = 8) -> None:
+        self.curve = SmoothIsotonic() if curve is None else curve
+        self.n_bases = n_bases
+        self.bases: Bases | None = None
+        self.tables: list[Floats] = []
+        """What each value of a field adds at each knot, (V, M)."""
+
+    def fit(
+        self,
+        logits: ArrayLike,
+        clicks: ArrayLike,
+        context: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        x, y, scales = checked_rows(logits, clicks, weights)
+        columns = checked_context(context, len(x))
+        self.learn(LogitSummary.of(x, y, scales))
+        assert self.bases is not None
+        u = self.curve.logit(x)
+        places, z = self.bases.places(u), u.copy()
+        fields = [_Field(codes, scales, places, self.bases) for codes in columns]
+        for _ in range(ROUNDS):
+            for field in fields:
+                field.step(z, y)
+        self.tables = [field.table(len(fields)) for field in fields]
+        return self
+
+    def learn(self, summary: LogitSummary) -> Self:
+        """The curve alone: a summary knows no fields."""
+        self.curve.learn(summary)
+        rows = summary.rows()
+        self.bases = Bases.of(self.curve.logit(rows.logits), rows.mass, self.n_bases)
+        self.tables = []
+        return self
+
+    def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
+        z = self.curve.logit(logits)
+        if self.bases is None or not self.tables:
+            return z
+        cell, share = self.bases.places(z)
+        columns = checked_context(context, len(z), len(self.tables))
+        for table, codes in zip(self.tables, columns, strict=True):
+            known = (codes >= 0) & (codes < len(table))
+            rows = np.where(known, codes, 0)
+            below, above = table[rows, cell], table[rows, cell + 1]
+            z = z + np.where(known, below + share * (above - below), 0.0)
+        return z
+
+    def to_dict(self) -> dict[str, Any]:
+        if self.bases is None:
+            raise self.not_fitted()
+        return {
+            "kind": self.kind,
+            "curve": self.curve.to_dict(),
+            "knots": self.bases.knots.tolist(),
+            "shapes": self.bases.shapes.tolist(),
+            "tables": [table.tolist() for table in self.tables],
+        }
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Self:
+        shapes = np.array(facts["shapes"], dtype=np.float64)
+        fitted = cls(from_dict(facts["curve"]), shapes.shape[1])
+        fitted.bases = Bases(np.array(facts["knots"], dtype=np.float64), shapes)
+        knots, n_fields = fitted.bases.knots, len(facts["tables"])
+        if len(knots) < 2 or len(shapes) != len(knots) or not (np.diff(knots) > 0).all():
+            raise ValueError("the knots do not rise, or are not as many as the shapes say")
+        for rows in facts["tables"]:
+            table = np.array(rows, dtype=np.float64).reshape(-1, len(knots))
+            slopes = np.diff(table, axis=1) / np.diff(knots)
+            if not np.isfinite(table).all() or (slopes < -STEEPEST / n_fields - 1e-6).any():
+                raise ValueError("a value turns the order, or is not finite")
+            fitted.tables.append(table)
+        return fitted
+
+
+class _Field:
+    """A field while it is fitted.
+
+    A row touches the two knots around it, so five sums a value and cell make the gradient and the
+    curvature of all shapes.
+    """
+
+    def __init__(self, codes: Codes, scales: Floats, places: Places, bases: Bases) -> None:
+        self.rows: Codes | slice = np.flatnonzero(codes >= 0)
+        if len(self.rows) == len(codes):
+            self.rows = slice(None)
+        self.codes, self.scales = codes[self.rows], scales[self.rows]
+        self.cell, self.share = places.cell[self.rows], places.share[self.rows]
+        self.bases = bases
+        n_knots, n_bases = bases.shapes.shape
+        n_values = int(self.codes.max(initial=-1)) + 1
+        self.theta = np.zeros((n_values, n_bases))
+        self.seen = np.bincount(self.codes, self.scales, minlength=n_values) > 0
+        self.variances = np.full(n_bases, START)
+        self.at = self.codes * n_knots + self.cell
+        self.size = n_values * n_knots
+        one = bases.shapes
+        self.squares = np.einsum("mk,ml->mkl", one, one).reshape(n_knots, -1)
+        across = np.einsum("mk,ml->mkl", one[:-1], one[1:])
+        self.products = (across + across.transpose(0, 2, 1)).reshape(n_knots - 1, -1)
+
+    def step(self, z: Floats, y: Floats) -> None:
+        """One Newton step of all values, and the variances that they ask for; z follows."""
+        if not len(self.codes):
+            return
+        p = sigmoid(z[self.rows])
+        miss, curve = self.scales * (y[self.rows] - p), self.scales * p * (1 - p)
+        left, right = 1 - self.share, self.share
+        gradient = self._knots(miss * left, miss * right) @ self.bases.shapes
+        gradient -= self.theta / self.variances
+        ends = self._knots(curve * left**2, curve * right**2)  # (V, M)
+        between = self._sums(curve * left * right)[:, :-1]  # (V, M - 1)
+        n_bases = len(self.variances)
+        shape = (-1, n_bases, n_bases)
+        hessian = (ends @ self.squares + between @ self.products).reshape(shape)
+        covariance = np.linalg.inv(hessian + np.diag(1 / self.variances))
+        change = np.einsum("vkl,vl->vk", covariance, gradient)
+        self.theta += change
+        moved = change @ self.bases.shapes.T  # (V, M)
+        z[self.rows] += left * moved[self.codes, self.cell]
+        z[self.rows] += right * moved[self.codes, self.cell + 1]
+        self.variances = self._asked(covariance)
+
+    def _asked(self, covariance: Floats) -> Floats:
+        """Variances under which the values are likeliest (MacKay, 1992): their squares, over how
+        many of them the rows have settled. A plain mean would take hundreds of rounds to be 0."""
+        left_open = np.einsum("vkk->vk", covariance)[self.seen] / self.variances
+        settled = np.maximum((1 - left_open).sum(0), 1e-3)
+        return np.clip((self.theta[self.seen] ** 2).sum(0) / settled, LEAST, MOST)
+
+    def table(self, n_fields: int) -> Floats:
+        """What each value adds at each knot, (V, M); where one would turn the order, it falls as
+        fast as it may, about the same mean."""
+        values = self.theta @ self.bases.shapes.T
+        width = np.diff(self.bases.knots)
+        slopes = np.maximum(np.diff(values, axis=1) / width, -STEEPEST / n_fields)
+        table = np.zeros_like(values)
+        table[:, 1:] = np.cumsum(slopes * width, axis=1)
+        table += (values - table).mean(1, keepdims=True)
+        return table
+
+    def _sums(self, values: Floats) -> Floats:
+        """Sums by value and cell, (V, M); the last knot begins no cell."""
+        n_knots = len(self.bases.knots)
+        sums = np.bincount(self.at, values, minlength=self.size)
+        return sums.astype(np.float64, copy=False).reshape(-1, n_knots)
+
+    def _knots(self, left: Floats, right: Floats) -> Floats:
+        """Sums by value and knot, (V, M), of what goes to the knots around each row."""
+        total = self._sums(left)
+        total[:, 1:] += self._sums(right)[:, :-1]
+        return total
+
+
+def checked_context(context: ArrayLike | None, n_rows: int, n_fields: int | None = None) -> Codes:
+    """Codes of each field, int64 (F, n); DataError for what is none."""
+    if context is None:
+        raise DataError("this calibrator needs a context: a column of whole numbers a field")
+    codes = np.asarray(context)
+    codes = codes[:, None] if codes.ndim == 1 else codes
+    if codes.ndim != 2 or len(codes) != n_rows or not codes.shape[1]:
+        raise DataError(f"the context has the shape {codes.shape}; expected ({n_rows}, fields)")
+    if not np.issubdtype(codes.dtype, np.integer):
+        raise DataError(f"fields of a context are whole numbers; got {codes.dtype}")
+    if n_fields is not None and codes.shape[1] != n_fields:
+        raise DataError(f"the context has {codes.shape[1]} fields; {n_fields} were fitted")
+    return np.ascontiguousarray(codes.T, dtype=np.int64)

@@ -1,0 +1,193 @@
+"""Curves of single values: found where there are rows, shrunk where there are few, never turned."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etalage.calibrate import Calibrator, FieldEffects, Platt, SmoothIsotonic, from_dict
+from etalage.calibrate.calibrator import sigmoid
+from etalage.calibrate.fields import Bases
+from etalage.errors import BundleError, DataError, NotFittedError
+
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def clicks_of(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return (rng.random(len(logits)) < sigmoid(logits)).astype(np.int8)
+
+
+def world(seed: int, *, own_shapes: bool = False, n: int = 400_000) -> tuple[Sample, Sample]:
+    """Logits, clicks, codes and true logits of rows to learn from and of others, with 2,000 values
+    whose frequency falls by Zipf's law; each distorts the logit in its own way."""
+    rng, n_values = np.random.default_rng(seed), 2000
+    often = np.arange(1, n_values + 1) ** -1.05
+    codes = rng.choice(n_values, 2 * n, p=often / often.sum())
+    slope, level = rng.normal(0.85, 0.15, n_values), rng.normal(-0.2, 0.45, n_values)
+    logits = rng.normal(-3.2 + rng.normal(0, 0.6, n_values)[codes], 1)
+    truth = slope[codes] * logits + level[codes]
+    if own_shapes:
+        size = np.abs(rng.normal(0.35, 0.25, n_values))
+        phase = rng.uniform(0, 2 * np.pi, n_values)
+        truth += size[codes] * np.sin(1.7 * logits + phase[codes])
+    else:
+        truth += 0.35 * np.sin(1.7 * logits)
+    blocks = logits, clicks_of(truth, rng), codes, truth
+    return tuple(b[:n] for b in blocks), tuple(b[n:] for b in blocks)  # type: ignore[return-value]
+
+
+def divergence(truth: np.ndarray, found: np.ndarray) -> float:
+    """Mean Kullback-Leibler divergence of true and found probabilities, in ten-thousandths."""
+    p, q = sigmoid(truth), sigmoid(found)
+    return float(1e4 * np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_intercepts_and_slopes_are_found(seed: int) -> None:
+    (x, y, codes, _), (x2, _, codes2, truth) = world(seed)
+    for n_bases in (2, 8):
+        fitted = FieldEffects(n_bases=n_bases).fit(x, y, codes)
+        assert divergence(truth, fitted.logit(x2, codes2)) < 20
+    assert divergence(truth, SmoothIsotonic().fit(x, y).logit(x2)) > 100
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_shapes_of_their_own_are_found(seed: int) -> None:
+    (x, y, codes, _), (x2, _, codes2, truth) = world(seed, own_shapes=True)
+    own = divergence(truth, FieldEffects().fit(x, y, codes).logit(x2, codes2))
+    line = divergence(truth, FieldEffects(n_bases=2).fit(x, y, codes).logit(x2, codes2))
+    assert own < 36
+    assert own < 0.85 * line
+
+
+def test_values_that_do_not_differ_get_nothing() -> None:
+    rng = np.random.default_rng(0)
+    x, codes = rng.normal(-2, 1, 50_000), rng.integers(0, 300, 50_000)
+    y = clicks_of(x, rng)
+    fitted = FieldEffects().fit(x, y, codes)
+    assert np.abs(fitted.logit(x, codes) - fitted.curve.logit(x)).mean() < 0.05, "unshrunk, 0.2"
+
+
+def test_few_rows_are_shrunk_and_no_click_is_no_impossibility() -> None:
+    rng = np.random.default_rng(0)
+    x, codes = rng.normal(-2, 1, 40_000), np.repeat(np.arange(200), 200)
+    y = clicks_of(x + rng.normal(0, 0.7, 200)[codes], rng)
+    x, codes = np.append(x, [-2.0] * 6), np.append(codes, [200] * 3 + [201] * 3)
+    y = np.append(y, [1] * 3 + [0] * 3)
+    fitted = FieldEffects().fit(x, y, codes)
+    plain, moved = fitted.curve.logit([-2.0])[0], fitted.logit([-2.0, -2.0], [200, 201])
+    assert plain < moved[0] < plain + 2
+    assert plain - 1 < moved[1] < plain
+
+
+def test_several_fields_add_up() -> None:
+    rng = np.random.default_rng(0)
+    n = 200_000
+    codes = np.column_stack([rng.integers(0, 50, n), rng.integers(0, 200, n)])
+    one, two = rng.normal(0, 0.5, 50), rng.normal(0, 0.4, 200)
+    x = rng.normal(-2, 1, n)
+    truth = x + one[codes[:, 0]] + two[codes[:, 1]]
+    y = clicks_of(truth, rng)
+    both = FieldEffects().fit(x, y, codes)
+    assert divergence(truth, both.logit(x, codes)) < 15
+    assert divergence(truth, FieldEffects().fit(x, y, codes[:, 1]).logit(x, codes[:, 1])) > 60
+
+
+def test_a_value_never_seen_is_as_all_are() -> None:
+    (x, y, codes, _), _ = world(0, n=20_000)
+    fitted = FieldEffects().fit(x, y, codes)
+    for unseen in (-1, -7, 2_000, 10**9):
+        found = fitted.logit(x[:100], np.full(100, unseen))
+        assert found.tolist() == fitted.curve.logit(x[:100]).tolist()
+    found = fitted.logit(x[:100], np.full(100, int(np.setdiff1d(np.arange(2000), codes)[0])))
+    assert np.abs(found - fitted.curve.logit(x[:100])).max() < 1e-12
+
+
+@given(seed=st.integers(0, 2**31), n_fields=st.integers(1, 3), curve=st.sampled_from([Platt, None]))
+@settings(max_examples=25, deadline=None)
+def test_no_context_turns_or_ties_the_order(
+    seed: int, n_fields: int, curve: type[Calibrator] | None
+) -> None:
+    rng = np.random.default_rng(seed)
+    x, codes = rng.normal(-1, 2, 2000), rng.integers(0, 5, (2000, n_fields))
+    y = clicks_of(np.where(codes[:, 0] < 2, -3 * x, 3 * np.sin(x)), rng)  # against all order
+    fitted = FieldEffects(curve and curve()).fit(x, y, codes)
+    grid = np.linspace(-14, 14, 20_001)
+    for context in rng.integers(-1, 6, (8, n_fields)):
+        steps = np.diff(fitted.logit(grid, np.tile(context, (len(grid), 1))))
+        assert (steps > 0).all()
+        assert steps.max() < 1, "and it has no jump"
+    again = from_dict(json.loads(json.dumps(fitted.to_dict())))
+    assert again.logit(x, codes).tolist() == fitted.logit(x, codes).tolist()
+
+
+def test_order_of_rows_and_repeats_change_next_to_nothing() -> None:
+    rng = np.random.default_rng(0)
+    x, codes = rng.normal(-1, 2, 5000), rng.integers(0, 20, 5000)
+    y, weights = clicks_of(x + 0.1 * codes - 1, rng), rng.integers(1, 4, 5000)
+    fitted = FieldEffects().fit(x, y, codes, weights).logit(x, codes)
+    order = rng.permutation(np.repeat(np.arange(5000), weights))
+    again = FieldEffects().fit(x[order], y[order], codes[order]).logit(x, codes)
+    np.testing.assert_allclose(again, fitted, atol=1e-8)
+
+
+def test_shapes_are_orthonormal_and_begin_with_a_constant_and_a_line() -> None:
+    u = np.sort(np.random.default_rng(0).normal(0, 2, 5000))
+    bases = Bases.of(u, np.ones(5000), 8)
+    cell, share = bases.places(u)
+    phi = bases.shapes[cell] * (1 - share)[:, None] + bases.shapes[cell + 1] * share[:, None]
+    inside = (u >= bases.knots[0]) & (u <= bases.knots[-1])
+    gram = phi[inside].T @ phi[inside] / inside.sum()
+    np.testing.assert_allclose(gram, np.eye(8), atol=0.1)
+    np.testing.assert_allclose(phi[:, 0], phi[0, 0], rtol=1e-2)
+    line = np.polyfit(u, phi[:, 1], 1)
+    np.testing.assert_allclose(np.polyval(line, u), phi[:, 1], atol=0.1)
+
+
+@pytest.mark.parametrize("logit", [[-1.0] * 300, [-1.0, 1.0] * 150])
+def test_scores_that_are_all_alike_are_enough(logit: list[float]) -> None:
+    codes = np.repeat([0, 1, 2], 100)
+    y = np.concatenate([np.tile([1, 0], 50), np.zeros(100), np.tile([1, 0, 0, 0], 25)])
+    p = FieldEffects().fit(logit, y, codes).probability(logit, codes)
+    assert p[:100].mean() == pytest.approx(0.5, abs=0.12)
+    assert p[100:200].mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        (None, "needs a context"),
+        ([1, 2, 3], r"shape \(3, 1\); expected \(2, fields\)"),
+        ([0.5, 1.0], "whole numbers; got float64"),
+        (["a", "b"], "whole numbers"),
+        (np.zeros((2, 0), int), r"shape \(2, 0\)"),
+    ],
+)
+def test_what_is_no_context_is_refused(context: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        FieldEffects().fit([0.0, 1.0], [0, 1], context)
+    fitted = FieldEffects().fit([0.0, 1.0] * 10, [0, 1] * 10, [0, 1] * 10)
+    with pytest.raises(DataError, match=message):
+        fitted.logit([0.0, 1.0], context)
+
+
+def test_other_numbers_of_fields_and_files_that_are_broken_are_refused() -> None:
+    with pytest.raises(NotFittedError):
+        FieldEffects().to_dict()
+    fitted = FieldEffects().fit([0.0, 1.0] * 10, [0, 1] * 10, [0, 1] * 10)
+    with pytest.raises(DataError, match="has 2 fields; 1 were fitted"):
+        fitted.logit([0.0], [[0, 1]])
+    facts = fitted.to_dict()
+    steep = np.array(facts["tables"])
+    steep[0, 0] -= 1e3 * np.arange(steep.shape[2])
+    for broken in (
+        {"knots": facts["knots"][::-1]},
+        {"knots": facts["knots"][1:]},
+        {"tables": steep.tolist()},
+        {"tables": (steep * np.nan).tolist()},
+        {"curve": {"kind": "magic"}},
+    ):
+        with pytest.raises(BundleError):
+            from_dict(facts | broken)
