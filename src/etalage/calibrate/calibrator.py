@@ -143,7 +143,8 @@ def from_dict(facts: dict[str, Any]) -> Calibrator:
     """Builds the calibrator that `to_dict` described; BundleError for what is none."""
     from etalage.calibrate import KINDS, FieldEffects
 
-    kinds: dict[str, type[Calibrator]] = {kind.kind: kind for kind in (*KINDS, FieldEffects)}
+    known: tuple[type[Calibrator], ...] = (*KINDS, FieldEffects)
+    kinds = {kind.kind: kind for kind in known}
     try:
         return kinds[facts["kind"]].from_dict(facts)
     except (KeyError, TypeError, ValueError) as error:
