@@ -225,8 +225,8 @@ def test_beta_is_that_of_betacal(slopes: tuple[float, float], middle: float, see
     clicks = clicks_of(slopes[0] * np.log(p) - slopes[1] * np.log1p(-p) + 0.3, rng)
     peer = BetaCalibration("abm").fit(p, clicks)
     found, theirs = Beta().fit(logits, clicks).probability(logits), peer.predict(p)
-    is_inside = min(peer.calibrator_.map_[:2]) > 0.1
-    if is_inside and 500 < clicks.sum() < 19_500:  # with fewer, one more click and miss are seen
+    is_inside = min(peer.calibrator_.map_[:2]) > 0.05
+    if is_inside and 100 < clicks.sum() < 19_900:  # with fewer, one more row is seen
         np.testing.assert_allclose(found, theirs, atol=3e-3)
     # they leave out a slope that is negative; the other may be then, or may have been the worse
     if (np.diff(theirs[np.argsort(logits)]) >= 0).all():

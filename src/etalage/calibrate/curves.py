@@ -2,7 +2,7 @@
 
 Each is least l + α u(l) + β v(l) + c with two rising bases whose slopes add up to 1, so α, β >= 0
 is all that keeps it rising: the published conditions, at both ends of the scores, are the same.
-Fitted by maximum likelihood with Platt's targets.
+Fitted by maximum likelihood.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits
 from etalage.calibrate.logistic import rising
-from etalage.calibrate.platt import least_slope, platt_targets
+from etalage.calibrate.platt import least_slope
 from etalage.calibrate.summary import LogitSummary
 
 NAMES = ("least", "alpha", "beta", "intercept", "low", "high")
@@ -27,13 +27,15 @@ class Curve(Calibrator):
     least = alpha = beta = intercept = low = high = np.nan
 
     def learn(self, summary: LogitSummary) -> Self:
-        rows = summary.rows()
-        x, _, mass = rows
+        x, clicks, mass = rows = summary.rows()
         self.low, self.high = float(x[0]), float(x[-1])
         self.least = least_slope(rows)
-        slopes, self.intercept = rising(
-            self._bases(x), platt_targets(rows), mass, offset=self.least * x
-        )
+        # one row more, of the middle and of nearly the overall rate: no rate is then 0 or 1
+        total = mass.sum()
+        x = np.append(x, mass @ x / total)
+        rates = np.append(clicks / mass, (clicks.sum() + 0.5) / (total + 1))
+        weights = np.append(mass, 1.0)
+        slopes, self.intercept = rising(self._bases(x), rates, weights, offset=self.least * x)
         self.alpha, self.beta = slopes.tolist()
         return self
 
