@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from etalage.calibrate.measures import log_loss, measures, reliability, wilson
+from etalage.calibrate.measures import divergence, log_loss, measures, reliability, wilson
 from etalage.errors import DataError
 
 
@@ -94,3 +95,41 @@ def test_measures_are_numbers_or_absent() -> None:
 def test_logits_are_not_taken_for_probabilities(p: list[float]) -> None:
     with pytest.raises(DataError, match="between 0 and 1"):
         measures(p, [0, 1])
+
+
+def test_kuipers_chance_is_one_where_probabilities_are_right_and_none_where_not() -> None:
+    chances = [measures(*honest(2000, seed))["kuiper_p"] for seed in range(400)]
+    assert kstest(chances, "uniform").pvalue > 1e-3
+    p, y = honest(20_000)
+    assert measures(np.minimum(1.3 * p, 1), y)["kuiper_p"] < 1e-6
+
+
+def test_the_range_of_the_walk_by_hand() -> None:
+    p, y = [0.1, 0.2, 0.2, 0.6], [1, 0, 1, 0]
+    # the walk is 0, .9, 1.5 behind both that are equal, .9
+    scale = np.sqrt(0.1 * 0.9 + 2 * 0.2 * 0.8 + 0.6 * 0.4)
+    found = measures(p, y)
+    assert found["kuiper"] == pytest.approx(1.5 / scale)
+    assert measures([p[n] for n in (2, 3, 0, 1)], [y[n] for n in (2, 3, 0, 1)]) == pytest.approx(
+        found
+    )
+    assert measures([0.0, 1.0], [0, 1])["kuiper_p"] == 1
+
+
+def test_parts_of_the_brier_score_add_up() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.choice([0.1, 0.3, 0.7], 3000)  # nothing differs within a bin
+    found = measures(p, (rng.random(3000) < 0.8 * p).astype(int), n_bins=3000)
+    parts = found["reliability"] - found["resolution"] + found["uncertainty"]
+    assert parts == pytest.approx(found["brier"])
+    assert found["mce"] == pytest.approx(0.14, abs=0.03)
+
+
+def test_divergence_is_what_the_log_loss_is_too_high() -> None:
+    p, _ = honest(1000)
+    q = np.clip(1.2 * p, 1e-6, 0.99)
+    own = -np.mean(p * np.log(p) + (1 - p) * np.log1p(-p))
+    other = -np.mean(p * np.log(q) + (1 - p) * np.log1p(-q))
+    assert divergence(p, q) == pytest.approx(other - own, rel=1e-3)
+    assert divergence(p, p) == 0
+    assert np.isfinite(divergence([0.0, 1.0], [1.0, 0.0]))

@@ -1,0 +1,130 @@
+"""Are probabilities right for each site, user or advertiser, and not only in all?
+
+Letters: n rows, V values of a field; value v has n_v rows, S_y(v) clicks, S_p(v) expected clicks
+and V_v = Σ p (1 - p).
+
+- `f_ece`: (1/n) Σ_v |S_p(v) - S_y(v)| (Pan et al., 2020).
+- `f_rce`: Σ_v n_v |S_p(v) - S_y(v)| / S_y(v) over rows of values with a click. Values without one
+  are left out, as published, which hides what is promised there in vain: `f_rce_coverage` is the
+  share of rows that count, and `f_rce_smooth` divides by S_y(v) + 1 and leaves none out.
+- `_floor`: what each would be by chance if every p were right, from E|S_p - S_y| = √(2 V_v / π);
+  that of `f_rce` is up to 1.4 times what follows from it, as a small S_y is also the divisor. With
+  many values of few rows it is most of the measure. `_excess` is √(value² - floor²), or 0.
+- `mvce`: √(mean over 10 shuffles of (mean over 2,000 parts of |mean p - mean y|)²) (Huang et al.,
+  2022); parts are drawn blindly, so it tells little that `pcoc` does not.
+- `gc_n`: mean over values, weighted by clicks, of Cal-N = √(mean e²) over buckets of equal clicks,
+  e the predicted over the observed clicks less 1, or their inverse less 1 where they are too few.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from etalage.calibrate.calibrator import Floats
+from etalage.calibrate.measures import checked_probabilities
+from etalage.errors import DataError
+
+FLOOR = float(np.sqrt(2 / np.pi))
+SHUFFLES, PARTS = 10, 2000
+GRID = np.geomspace(1e-3, 500, 200)
+"""Expected clicks at which the noise of relative errors is computed."""
+
+
+def field_measures(
+    probabilities: ArrayLike, clicks: ArrayLike, values: ArrayLike
+) -> dict[str, float]:
+    """`f_ece` and `f_rce` with all that belongs to them, over the values (n,) of a field.
+
+    What does not apply, `f_rce` where nothing was clicked, is absent.
+    """
+    p, y = checked_probabilities(probabilities, clicks)
+    codes, n_values = _codes(values, len(p))
+    ones = np.ones(len(p))
+    n, promised, clicked, noise = (
+        np.bincount(codes, weights, n_values).astype(np.float64, copy=False)
+        for weights in (ones, p, y, p * (1 - p))
+    )
+    gap, chance = np.abs(promised - clicked), FLOOR * np.sqrt(noise)
+    found = _with_floor("f_ece", float(gap.sum() / len(p)), float(chance.sum() / len(p)))
+    found |= _with_floor("f_rce_smooth", float(n @ (gap / (clicked + 1)) / len(p)),
+                         float(n @ (chance / (promised + 1)) / len(p)))  # fmt: skip
+    kept = clicked > 0
+    if kept.any():
+        rows = n[kept].sum()
+        value = n[kept] @ (gap[kept] / clicked[kept]) / rows
+        floor = n[kept] @ (chance[kept] / promised[kept] * _skew(promised[kept])) / rows
+        found |= _with_floor("f_rce", float(value), float(floor))
+        found["f_rce_coverage"] = float(rows / len(p))
+    return found
+
+
+def mvce(probabilities: ArrayLike, clicks: ArrayLike, rng: np.random.Generator) -> float:
+    """Multi-view calibration error; fewer parts than rows where there are few."""
+    p, y = checked_probabilities(probabilities, clicks)
+    n_parts = min(PARTS, len(p))
+    part = np.arange(len(p)) * n_parts // len(p)
+    sizes = np.bincount(part)
+    errors = [
+        np.mean(np.abs(np.bincount(part, (p - y)[rng.permutation(len(p))]) / sizes)) ** 2
+        for _ in range(SHUFFLES)
+    ]
+    return float(np.sqrt(np.mean(errors)))
+
+
+def gc_n(
+    probabilities: ArrayLike, clicks: ArrayLike, values: ArrayLike, n_buckets: int = 10
+) -> float:
+    """Grouped Cal-N; NaN where nothing was clicked. No value has more buckets than clicks."""
+    p, y = checked_probabilities(probabilities, clicks)
+    codes, _ = _codes(values, len(p))
+    order = np.lexsort((p, codes))
+    total, weight = 0.0, 0.0
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    for rows in np.split(order, starts[1:]):
+        n_clicks = y[rows].sum()
+        if n_clicks:
+            total += n_clicks * _cal_n(p[rows], y[rows], min(n_buckets, int(n_clicks)))
+            weight += n_clicks
+    return float(total / weight) if weight else float("nan")
+
+
+def _cal_n(p: Floats, y: Floats, n_buckets: int) -> float:
+    """Cal-N of rows in order of p."""
+    before = np.cumsum(y) - y  # clicks before a row; the click that fills a bucket ends it
+    bucket = np.minimum(before * n_buckets // y.sum(), n_buckets - 1).astype(np.int64)
+    promised, clicked = np.bincount(bucket, p), np.bincount(bucket, y)
+    ratio = promised / clicked
+    error = np.where(ratio >= 1, ratio, 1 / ratio) - 1
+    return float(np.sqrt(np.mean(error**2)))
+
+
+def _skew(promised: Floats) -> Floats:
+    """E[|S - Y| / Y | Y > 0] of Poisson clicks Y around S, over √(2 / (π S)): 1 for large S."""
+    return np.interp(np.log(promised), np.log(GRID), _skews())
+
+
+@cache
+def _skews() -> Floats:
+    """`_skew` on `GRID`."""
+    y = np.arange(1, 2 * int(GRID[-1]))
+    log_factorial = np.cumsum(np.log(y))
+    chance = np.exp(y * np.log(GRID)[:, None] - GRID[:, None] - log_factorial)  # (grid, y)
+    mean = (chance * np.abs(GRID[:, None] - y) / y).sum(1) / chance.sum(1)
+    skews: Floats = mean * np.sqrt(GRID) / FLOOR
+    return skews
+
+
+def _with_floor(name: str, value: float, floor: float) -> dict[str, float]:
+    excess = float(np.sqrt(max(value**2 - floor**2, 0.0)))
+    return {name: value, f"{name}_floor": floor, f"{name}_excess": excess}
+
+
+def _codes(values: ArrayLike, n_rows: int) -> tuple[NDArray[np.int64], int]:
+    found = np.asarray(values).ravel()
+    if len(found) != n_rows:
+        raise DataError(f"there are {n_rows:,} probabilities but {len(found):,} values of a field")
+    known, codes = np.unique(found, return_inverse=True)
+    return codes.astype(np.int64), len(known)
