@@ -10,54 +10,34 @@ from hypothesis import strategies as st
 from etalage.calibrate import Calibrator, FieldEffects, Platt, SmoothIsotonic, from_dict
 from etalage.calibrate.calibrator import sigmoid
 from etalage.calibrate.fields import Bases
+from etalage.calibrate.measures import divergence
+from etalage.calibrate.simulated import distorted
 from etalage.errors import BundleError, DataError, NotFittedError
-
-Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def clicks_of(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (rng.random(len(logits)) < sigmoid(logits)).astype(np.int8)
 
 
-def world(seed: int, *, own_shapes: bool = False, n: int = 400_000) -> tuple[Sample, Sample]:
-    """Logits, clicks, codes and true logits of rows to learn from and of others, with 2,000 values
-    whose frequency falls by Zipf's law; each distorts the logit in its own way."""
-    rng, n_values = np.random.default_rng(seed), 2000
-    often = np.arange(1, n_values + 1) ** -1.05
-    codes = rng.choice(n_values, 2 * n, p=often / often.sum())
-    slope, level = rng.normal(0.85, 0.15, n_values), rng.normal(-0.2, 0.45, n_values)
-    logits = rng.normal(-3.2 + rng.normal(0, 0.6, n_values)[codes], 1)
-    truth = slope[codes] * logits + level[codes]
-    if own_shapes:
-        size = np.abs(rng.normal(0.35, 0.25, n_values))
-        phase = rng.uniform(0, 2 * np.pi, n_values)
-        truth += size[codes] * np.sin(1.7 * logits + phase[codes])
-    else:
-        truth += 0.35 * np.sin(1.7 * logits)
-    blocks = logits, clicks_of(truth, rng), codes, truth
-    return tuple(b[:n] for b in blocks), tuple(b[n:] for b in blocks)  # type: ignore[return-value]
-
-
-def divergence(truth: np.ndarray, found: np.ndarray) -> float:
-    """Mean Kullback-Leibler divergence of true and found probabilities, in ten-thousandths."""
-    p, q = sigmoid(truth), sigmoid(found)
-    return float(1e4 * np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))))
+def kl(truth: np.ndarray, found: np.ndarray) -> float:
+    """Divergence from true logits, in ten-thousandths."""
+    return 1e4 * divergence(sigmoid(truth), sigmoid(found))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_intercepts_and_slopes_are_found(seed: int) -> None:
-    (x, y, codes, _), (x2, _, codes2, truth) = world(seed)
+    (x, y, codes, _), (x2, _, codes2, truth) = distorted(seed)
     for n_bases in (2, 8):
         fitted = FieldEffects(n_bases=n_bases).fit(x, y, codes)
-        assert divergence(truth, fitted.logit(x2, codes2)) < 20
-    assert divergence(truth, SmoothIsotonic().fit(x, y).logit(x2)) > 100
+        assert kl(truth, fitted.logit(x2, codes2)) < 20
+    assert kl(truth, SmoothIsotonic().fit(x, y).logit(x2)) > 100
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_shapes_of_their_own_are_found(seed: int) -> None:
-    (x, y, codes, _), (x2, _, codes2, truth) = world(seed, own_shapes=True)
-    own = divergence(truth, FieldEffects().fit(x, y, codes).logit(x2, codes2))
-    line = divergence(truth, FieldEffects(n_bases=2).fit(x, y, codes).logit(x2, codes2))
+    (x, y, codes, _), (x2, _, codes2, truth) = distorted(seed, own_shapes=True)
+    own = kl(truth, FieldEffects().fit(x, y, codes).logit(x2, codes2))
+    line = kl(truth, FieldEffects(n_bases=2).fit(x, y, codes).logit(x2, codes2))
     assert own < 36
     assert own < 0.85 * line
 
@@ -91,12 +71,12 @@ def test_several_fields_add_up() -> None:
     truth = x + one[codes[:, 0]] + two[codes[:, 1]]
     y = clicks_of(truth, rng)
     both = FieldEffects().fit(x, y, codes)
-    assert divergence(truth, both.logit(x, codes)) < 15
-    assert divergence(truth, FieldEffects().fit(x, y, codes[:, 1]).logit(x, codes[:, 1])) > 60
+    assert kl(truth, both.logit(x, codes)) < 15
+    assert kl(truth, FieldEffects().fit(x, y, codes[:, 1]).logit(x, codes[:, 1])) > 60
 
 
 def test_a_value_never_seen_is_as_all_are() -> None:
-    (x, y, codes, _), _ = world(0, n=20_000)
+    (x, y, codes, _), _ = distorted(0, n_rows=20_000)
     fitted = FieldEffects().fit(x, y, codes)
     for unseen in (-1, -7, 2_000, 10**9):
         found = fitted.logit(x[:100], np.full(100, unseen))
