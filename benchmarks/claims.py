@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 QUICK = {
     "house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"],
     "ranking": [],
-    "calibration": ["calibration_cost.py"],
+    "calibration": ["calibration_cost.py", "calibration_quality.py"],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],

@@ -46,5 +46,6 @@ def distorted(
     bent = size[values] * np.sin(1.7 * logits + phase[values])
     truth = slopes[values] * logits + levels[values] + bent
     clicks = (rng.random(n) < sigmoid(truth)).astype(np.int8)
-    blocks = logits, clicks, values, truth
-    return Scores(*(b[:n_rows] for b in blocks)), Scores(*(b[n_rows:] for b in blocks))
+    parts = (slice(n_rows), slice(n_rows, None))
+    one, other = (Scores(logits[s], clicks[s], values[s], truth[s]) for s in parts)
+    return one, other
