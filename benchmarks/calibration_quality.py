@@ -1,7 +1,7 @@
 """Claims about how near calibrators come to the truth, on scores whose true probabilities are known.
 
-Two worlds, five seeds: values of a field that differ by intercept and slope, and values with shapes
-of their own (`etalage.calibrate.simulated`). Prints a table of all calibrators.
+Two worlds, five seeds: values of a field that differ by intercept and slope, and values with
+shapes of their own (`etalage.calibrate.simulated`). Prints a table of all calibrators.
 
     python benchmarks/calibration_quality.py [--seeds 5]
 """
