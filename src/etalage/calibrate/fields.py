@@ -30,12 +30,14 @@ ROUNDS = 12
 N_KNOTS = 15
 START = 0.1
 """Variances to begin with."""
-LEAST, MOST = 1e-6, 10.0
-"""Bounds of a variance; below the first a shape is gone."""
+LEAST = 1e-6
+"""A variance below which a shape is gone."""
+FARTHEST = 2.0
+"""How far a step may move a value's logit."""
 STEEPEST = 0.95
 """How much of the slope 1 values may take away, all fields together: no order is turned."""
 TAIL = 1e-3
-"""Share of the rows beyond each of the outer knots, where bends go on straight."""
+"""Share of the rows beyond each of the outer knots, where a value adds what it adds there."""
 
 FLAT = 1e-6
 """Weight of a slope beside a bend, so that the first shape is the one without either."""
@@ -47,7 +49,7 @@ class Places(NamedTuple):
     """Where rows stand between knots."""
 
     cell: Codes  # (n,), the knot before
-    share: Floats  # (n,), of the way to the next; beyond 0 and 1 outside of all
+    share: Floats  # (n,), of the way to the next; 0 and 1 outside of all
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Bases:
     def places(self, u: Floats) -> Places:
         """Where logits (n,) of the curve stand."""
         cell = np.searchsorted(self.knots, u).clip(1, len(self.knots) - 1) - 1
-        return Places(cell, (u - self.knots[cell]) / (self.knots[cell + 1] - self.knots[cell]))
+        share = (u - self.knots[cell]) / (self.knots[cell + 1] - self.knots[cell])
+        return Places(cell, share.clip(0, 1))
 
 
 class FieldEffects(Calibrator):
@@ -214,18 +217,24 @@ class _Field:
         hessian = (ends @ self.squares + between @ self.products).reshape(shape)
         covariance = np.linalg.inv(hessian + np.diag(1 / self.variances))
         change = np.einsum("vkl,vl->vk", covariance, gradient)
-        self.theta += change
         moved = change @ self.bases.shapes.T  # (V, M)
+        shorter = np.minimum(FARTHEST / np.maximum(np.abs(moved).max(1), FARTHEST), 1)[:, None]
+        moved *= shorter
+        self.theta += change * shorter
         z[self.rows] += left * moved[self.codes, self.cell]
         z[self.rows] += right * moved[self.codes, self.cell + 1]
         self.variances = self._asked(covariance)
 
     def _asked(self, covariance: Floats) -> Floats:
-        """Variances under which the values are likeliest (MacKay, 1992): their squares, over how
-        many of them the rows have settled. A plain mean would take hundreds of rounds to be 0."""
-        left_open = np.einsum("vkk->vk", covariance)[self.seen] / self.variances
-        settled = np.maximum((1 - left_open).sum(0), 1e-3)
-        return np.clip((self.theta[self.seen] ** 2).sum(0) / settled, LEAST, MOST)
+        """Variances under which the values are likelier. Expectation maximisation takes hundreds of
+        rounds to a variance of 0; squares over how many of them the rows have settled (MacKay,
+        1992) are there at once, and may run away where that is none. So it is the lesser of both.
+        """
+        squares = self.theta[self.seen] ** 2
+        left_open = np.einsum("vkk->vk", covariance)[self.seen]
+        expected = (squares + left_open).mean(0)
+        settled = np.maximum((1 - left_open / self.variances).sum(0), 1e-9)
+        return np.maximum(np.minimum(expected, squares.sum(0) / settled), LEAST)
 
     def table(self, n_fields: int) -> Floats:
         """What each value adds at each knot, (V, M); where one would turn the order, it falls as
