@@ -1,4 +1,4 @@
-"""Claims about how near calibrators come to the truth, on scores whose true probabilities are known.
+"""Claims about how near calibrators come to the truth, on scores whose truth is known.
 
 Two worlds, five seeds: values of a field that differ by intercept and slope, and values with
 shapes of their own (`etalage.calibrate.simulated`). Prints a table of all calibrators.

@@ -2,12 +2,13 @@
 
 Over a global curve u = g(l) each value v of each field bends the logit by a smooth function,
 
-    logit p = u + Σ_fields d_v(u),   d_v(u) = Σ_k θ_vk φ_k(u),   θ_vk ~ N(0, s_k²).
+    logit p = u + Σ_fields d_v(u),   d_v(u) = Σ_k θ_vk φ_k(u),   θ_vk ~ N(m_k, s_k²).
 
 φ_0 is 1, φ_1 a line, and the others bend ever faster (Demmler and Reinsch, 1975), each linear
-between knots. The variances s_k² of a field are learnt from all of its values (empirical Bayes):
-one with few rows stays near g, one with many speaks for itself, one never seen is g, and shapes
-that no value needs vanish. With two bases it is an intercept and a slope a value.
+between knots. Means and variances of a field are learnt from all of its values (empirical Bayes):
+one with few rows stays near them, one with many speaks for itself, and shapes that no value needs
+vanish. One never seen is g: the mean over values of the curves is not the curve of their mixture,
+which is what g is. With two bases it is an intercept and a slope a value.
 
 Letters: n rows, F fields, V values of a field, M knots, K bases.
 """
@@ -193,7 +194,7 @@ class _Field:
         n_values = int(self.codes.max(initial=-1)) + 1
         self.theta = np.zeros((n_values, n_bases))
         self.seen = np.bincount(self.codes, self.scales, minlength=n_values) > 0
-        self.variances = np.full(n_bases, START)
+        self.means, self.variances = np.zeros(n_bases), np.full(n_bases, START)
         self.at = self.codes * n_knots + self.cell
         self.size = n_values * n_knots
         one = bases.shapes
@@ -209,7 +210,7 @@ class _Field:
         miss, curve = self.scales * (y[self.rows] - p), self.scales * p * (1 - p)
         left, right = 1 - self.share, self.share
         gradient = self._knots(miss * left, miss * right) @ self.bases.shapes
-        gradient -= self.theta / self.variances
+        gradient -= (self.theta - self.means) / self.variances
         ends = self._knots(curve * left**2, curve * right**2)  # (V, M)
         between = self._sums(curve * left * right)[:, :-1]  # (V, M - 1)
         n_bases = len(self.variances)
@@ -223,6 +224,7 @@ class _Field:
         self.theta += change * shorter
         z[self.rows] += left * moved[self.codes, self.cell]
         z[self.rows] += right * moved[self.codes, self.cell + 1]
+        self.means = self.theta[self.seen].mean(0)
         self.variances = self._asked(covariance)
 
     def _asked(self, covariance: Floats) -> Floats:
@@ -230,7 +232,7 @@ class _Field:
         rounds to a variance of 0; squares over how many of them the rows have settled (MacKay,
         1992) are there at once, and may run away where that is none. So it is the lesser of both.
         """
-        squares = self.theta[self.seen] ** 2
+        squares = (self.theta[self.seen] - self.means) ** 2
         left_open = np.einsum("vkk->vk", covariance)[self.seen]
         expected = (squares + left_open).mean(0)
         settled = np.maximum((1 - left_open / self.variances).sum(0), 1e-9)
