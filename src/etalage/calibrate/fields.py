@@ -247,6 +247,7 @@ class _Field:
         table = np.zeros_like(values)
         table[:, 1:] = np.cumsum(slopes * width, axis=1)
         table += (values - table).mean(1, keepdims=True)
+        table[~self.seen] = 0  # as every value is that was never seen
         return table
 
     def _sums(self, values: Floats) -> Floats:
