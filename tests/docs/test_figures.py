@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def newest() -> dict[str, dict]:
     rows = {}
-    for family in ("house", "ranking"):
+    for family in ("house", "ranking", "calibration"):
         path = ROOT / f"benchmarks/results/{family}.jsonl"
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
@@ -150,3 +150,42 @@ def test_what_falls_short_is_said(newest: dict[str, dict]) -> None:
     ]
     assert [line for line in said.splitlines() if line.startswith("| ")][1:] == lines
     assert all(row["ok"] for row in newest.values() if row["family"] == "house")
+
+
+COSTS = {
+    r"a summary of 10 million rows \| ([\d.]+)": "10 million rows summarised",
+    r"100 million rows, streamed \| ([\d.]+) CPU-s": "100 million rows streamed into a summary",
+    r"100 million rows, streamed \| [\d.]+ CPU-s, (\d+) MB": (
+        "memory of 100 million rows streamed, the program included"
+    ),
+    r"isotonic regression of 10 million rows \| ([\d.]+) times": (
+        "isotonic regression of 10 million rows, less CPU than scikit-learn"
+    ),
+}
+
+
+def test_the_page_of_calibration_says_what_was_recorded(newest: dict[str, dict]) -> None:
+    text = (ROOT / "docs/calibration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z_, ]+) ((?:\| [\d.]+ ){6})\|$", text, re.MULTILINE)
+    assert len(rows) == 11
+    for name, cells in rows:
+        said = re.findall(r"[\d.]+", cells)
+        claims = [
+            claim.format(name=name, world=world)
+            for world in ("lines", "own shapes")
+            for claim in (
+                "divergence of {name} from the truth, {world}",
+                "F-RCE of {name}, {world}",
+                "its floor of {name}, {world}",
+            )
+        ]
+        for value, claim in zip(said, claims, strict=True):
+            digits = len(value.partition(".")[2])
+            assert f"{newest[claim]['value']:.{digits}f}" == value, claim
+    for pattern, claim in COSTS.items():
+        found = re.search(pattern, text)
+        assert found is not None, pattern
+        digits = len(found[1].partition(".")[2])
+        assert f"{newest[claim]['value']:.{digits}f}" == found[1]
+    slowest = max(row["value"] for claim, row in newest.items() if "fitted from the" in claim)
+    assert f"the slowest fit from a summary | {slowest:.1f} CPU-ms" in text

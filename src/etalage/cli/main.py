@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from etalage.cli import data, jobs, reproduce
+from etalage.cli import calibrate, data, jobs, reproduce
 from etalage.cli.doctor import doctor
 from etalage.cli.tune import tune
 from etalage.errors import EtalageError, missing_extra
@@ -35,6 +35,7 @@ app = typer.Typer(
     cls=_Command, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
 )
 app.add_typer(data.app, name="data")
+app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(reproduce.app, name="reproduce")
 for command in (
     *(jobs.demo, jobs.train, tune, jobs.tokenize, jobs.export, jobs.report, jobs.serve),

@@ -1,0 +1,171 @@
+"""`etalage calibrate`: make the scores of any model probabilities, and watch that they stay so."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Turn scores into probabilities, and watch them.")
+
+Table = Annotated[str, typer.Argument(help="A table of scores (CSV, Parquet, JSON lines).")]
+Score = Annotated[str, typer.Option(help="Column of scores.")]
+Label = Annotated[str, typer.Option(help="Column that is 1 where it was clicked, else 0.")]
+Logits = Annotated[bool, typer.Option("--logits", help="Scores are logits, not probabilities.")]
+Saved = Annotated[Path, typer.Argument(help="A calibrator, as `fit` writes it.")]
+
+
+@app.command()
+def fit(
+    table: Table,
+    out: Annotated[Path, typer.Argument(help="Where to write the calibrator (JSON).")],
+    score: Score = "score",
+    label: Label = "label",
+    field: Annotated[
+        list[str] | None,
+        typer.Option(help="Column whose values get curves of their own. May be repeated."),
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of weights.")] = None,
+    logits: Logits = False,
+    kind: Annotated[str, typer.Option(help="Which calibrator; auto chooses.")] = "auto",
+    holdout: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="Share of the last rows to be judged on.")
+    ] = 0.2,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write a reliability diagram to this SVG file.")
+    ] = None,
+) -> None:
+    """Fit a calibrator, and show what it does on rows that it has not seen.
+
+    It is judged on the last rows of the table, fitted to those before them; the one that is written
+    is fitted to all rows.
+    """
+    from etalage.calibrate.measures import reliability
+    from etalage.calibrate.picture import picture as drawn
+    from etalage.errors import DataError
+    from etalage.pipeline.scores import ScoreCalibrator, ScoreColumns, read_scores
+
+    columns = ScoreColumns(score, label, tuple(field or ()), weight, logits)
+    scores = read_scores(table, columns)
+    cut = round((1 - holdout) * len(scores))
+    seen, unseen = scores.part(slice(cut)), scores.part(slice(cut, None))
+    if not len(seen) or not len(unseen):
+        raise DataError(f"{len(scores):,} rows are too few to hold {holdout:.0%} of them out")
+    tried = ScoreCalibrator.fit(seen, columns, kind)
+    before, after = _sigmoid(unseen.logits), tried.probability(unseen)
+    fitted = ScoreCalibrator.fit(scores, columns, kind)
+    fitted.save(out)
+    _show(before, after, unseen, f"{len(unseen):,} rows held out")
+    if picture is not None:
+        assert unseen.clicks is not None
+        bins = [reliability(p, unseen.clicks) for p in (before, after)]
+        picture.write_text(drawn(*bins), encoding="utf-8")
+    typer.echo(f"{out}: {fitted.calibrator.kind}, fitted to {len(scores):,} rows")
+
+
+@app.command()
+def apply(
+    table: Table,
+    calibrator: Saved,
+    out: Annotated[Path, typer.Argument(help="Where to write the table (.parquet or .csv).")],
+    column: Annotated[str, typer.Option(help="Name of the new column.")] = "probability",
+) -> None:
+    """Add calibrated probabilities to a table."""
+    import polars as pl
+
+    from etalage.artefact import whole_file
+    from etalage.data.formats.source import read_columns
+    from etalage.pipeline.scores import ScoreCalibrator, read_scores
+
+    fitted = ScoreCalibrator.load(calibrator)
+    p = fitted.probability(read_scores(table, fitted.columns))
+    frame = read_columns(table).with_columns(pl.Series(column, p))
+    with whole_file(out) as draft:
+        if out.suffix == ".csv":
+            frame.write_csv(draft)
+        else:
+            frame.write_parquet(draft)
+    typer.echo(f"{out}: {len(frame):,} rows with {column!r}")
+
+
+@app.command()
+def report(table: Table, calibrator: Saved, label: Label = "label") -> None:
+    """Show how right the probabilities of a table are, before and after calibration."""
+    from etalage.pipeline.scores import ScoreCalibrator, read_scores
+
+    fitted = ScoreCalibrator.load(calibrator)
+    scores = read_scores(table, _labelled(fitted, label))
+    _show(_sigmoid(scores.logits), fitted.probability(scores), scores, f"{len(scores):,} rows")
+
+
+@app.command()
+def monitor(
+    table: Table,
+    calibrator: Saved,
+    label: Label = "label",
+    alpha: Annotated[
+        float, typer.Option(min=1e-9, max=0.5, help="Chance of a false alarm, however long.")
+    ] = 0.01,
+) -> None:
+    """Ring where probabilities are no longer right; rows are in the order of time.
+
+    Ends with status 3 where it rings.
+    """
+    from etalage.calibrate.alarm import DriftAlarm
+    from etalage.pipeline.scores import ScoreCalibrator, read_scores
+
+    fitted = ScoreCalibrator.load(calibrator)
+    scores = read_scores(table, _labelled(fitted, label))
+    assert scores.clicks is not None
+    alarm = DriftAlarm(alpha).add(fitted.probability(scores), scores.clicks)
+    if not alarm.rings:
+        typer.echo(f"no alarm in {len(scores):,} rows (evidence {alarm.evidence:.1f})")
+        return
+    typer.echo(
+        f"the probabilities are not right: alarm after {alarm.rang_at:,} of {len(scores):,} rows; "
+        f"clicks speak for logits moved by {alarm.shift:+g}"
+    )
+    raise typer.Exit(3)
+
+
+def _labelled(fitted: Any, label: str) -> Any:
+    from dataclasses import replace
+
+    return replace(fitted.columns, label=label)
+
+
+def _sigmoid(logits: Any) -> Any:
+    from etalage.calibrate.calibrator import sigmoid
+
+    return sigmoid(logits)
+
+
+def _show(before: Any, after: Any, scores: Any, title: str) -> None:
+    """Measures before and after, with those of each field beside their floors."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    from etalage.calibrate.field_measures import field_measures
+    from etalage.calibrate.measures import measures
+
+    found = [measures(p, scores.clicks) for p in (before, after)]
+    names = {
+        "log_loss": "log-loss",
+        "pcoc": "predicted / observed",
+        "ece": "calibration error",
+        "ece_floor": "  … by chance alone",
+        "kuiper_p": "chance of such a walk",
+        "slope": "slope (1 is right)",
+    }
+    for name, values in scores.fields.items():
+        for each, p in zip(found, (before, after), strict=True):
+            measured = field_measures(p, scores.clicks, values.fill_null("").to_numpy())
+            each |= {f"{name} {key}": value for key, value in measured.items()}
+        names |= {
+            f"{name} f_rce": f"relative error by {name}",
+            f"{name} f_rce_floor": "  … by chance alone",
+        }
+    shown = RichTable("measure", "before", "after", title=title)
+    for key, text in names.items():
+        cells = [f"{each[key]:.4f}" if key in each else "–" for each in found]
+        shown.add_row(text, *cells)
+    Console().print(shown)

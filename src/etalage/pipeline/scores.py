@@ -1,0 +1,212 @@
+"""What did a ranker say, and what came of it? Tables of scores, and calibrators fitted to them.
+
+Letters: n rows, F fields.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from etalage.artefact import whole_file
+from etalage.calibrate import (
+    KINDS,
+    Calibrator,
+    FieldEffects,
+    choose,
+    from_dict,
+)
+from etalage.calibrate.calibrator import Floats, log_odds
+from etalage.data.formats.source import columns_of, label, read_columns
+from etalage.errors import BundleError, DataError, RecipeError, did_you_mean
+from etalage.seeds import generator
+
+EDGE = 1e-7
+"""Probabilities of 0 and 1 are read as this and as what is left of 1."""
+FORMAT = 1
+CALIBRATORS: dict[str, type[Calibrator]] = {
+    **{kind.kind: kind for kind in KINDS},
+    FieldEffects.kind: FieldEffects,
+}
+
+
+@dataclass(frozen=True)
+class ScoreColumns:
+    """Which columns of a table mean what."""
+
+    score: str
+    label: str | None = None
+    """1 where it was clicked, else 0."""
+    fields: tuple[str, ...] = ()
+    weight: str | None = None
+    is_logit: bool = False
+    """Whether scores are logits, and not probabilities."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Rows of a table."""
+
+    logits: Floats  # (n,)
+    clicks: Floats | None  # (n,)
+    weights: Floats | None  # (n,)
+    fields: dict[str, pl.Series]
+    """Values as text, null where there is none."""
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def part(self, rows: slice) -> Scores:
+        """Some of the rows."""
+        clicks, weights = (
+            None if column is None else column[rows] for column in (self.clicks, self.weights)
+        )
+        start, stop, _ = rows.indices(len(self))
+        fields = {name: column[start:stop] for name, column in self.fields.items()}
+        return Scores(self.logits[rows], clicks, weights, fields)
+
+
+def read_scores(source: Any, columns: ScoreColumns) -> Scores:
+    """Reads the rows of a table (CSV, Parquet, JSON lines, a data frame) in its order.
+
+    Raises:
+        DataError: for a column that is missing or no number, a probability outside of [0, 1], a
+            logit that is not finite, or a table without rows.
+    """
+    asked = [columns.score, columns.label, columns.weight, *columns.fields]
+    names = list(dict.fromkeys(name for name in asked if name is not None))
+    known = columns_of(source)
+    for name in names:
+        if name not in known:
+            raise DataError(
+                f"{label(source)} has no column {name!r}{did_you_mean(name, known)} "
+                f"(it has {', '.join(known)})"
+            )
+    frame = read_columns(source, names)
+    if not len(frame):
+        raise DataError(f"{label(source)} has no rows")
+    scores = _numbers(frame, columns.score)
+    if not columns.is_logit:
+        if not ((scores >= 0) & (scores <= 1)).all():
+            row = int(np.argmin((scores >= 0) & (scores <= 1)))
+            raise DataError(
+                f"row {row + 1:,} of {columns.score!r} is {scores[row]}: probabilities lie between "
+                "0 and 1; for logits say so (--logits)"
+            )
+        scores = log_odds(scores.clip(EDGE, 1 - EDGE))
+    clicks = None if columns.label is None else _numbers(frame, columns.label)
+    weights = None if columns.weight is None else _numbers(frame, columns.weight)
+    fields = {name: frame[name].cast(pl.String) for name in columns.fields}
+    return Scores(scores, clicks, weights, fields)
+
+
+class ScoreCalibrator:
+    """A calibrator with the columns that it reads and the values of its fields."""
+
+    def __init__(
+        self, calibrator: Calibrator, columns: ScoreColumns, values: dict[str, list[str]]
+    ) -> None:
+        self.calibrator, self.columns = calibrator, columns
+        self.values = values
+        """Known values of each field; the place of a value is its code."""
+
+    @classmethod
+    def fit(
+        cls, scores: Scores, columns: ScoreColumns, kind: str = "auto", seed: int = 0
+    ) -> ScoreCalibrator:
+        """Fits a kind of calibrator; `auto` takes curves by value where fields are named, and else
+        the curve that bears out best.
+
+        Raises:
+            RecipeError: for a kind that does not exist, or that does not go with fields.
+            DataError: for rows that cannot be learnt from.
+        """
+        if kind != "auto" and kind not in CALIBRATORS:
+            raise RecipeError(
+                f"there is no calibrator {kind!r}{did_you_mean(kind, [*CALIBRATORS, 'auto'])} "
+                f"(known: auto, {', '.join(CALIBRATORS)})"
+            )
+        if kind == FieldEffects.kind and not columns.fields:
+            raise RecipeError("curves by value need a field; name one with --field")
+        if kind not in ("auto", FieldEffects.kind) and columns.fields:
+            raise RecipeError(
+                f"{kind} maps all rows alike; leave out --field, or take --kind fields"
+            )
+        if scores.clicks is None:
+            raise DataError("there is no column of clicks to learn from; name one with --label")
+        if kind == "auto" and not columns.fields and scores.weights is None:
+            chosen = choose(scores.logits, scores.clicks, generator(seed, "calibrator"))
+            return cls(chosen, columns, {})
+        if kind == "auto":
+            kind = FieldEffects.kind if columns.fields else "smooth_isotonic"
+        values = {name: column.drop_nulls().unique(maintain_order=True).to_list()
+                  for name, column in scores.fields.items()}  # fmt: skip
+        fitted = cls(CALIBRATORS[kind](), columns, values)
+        fitted.calibrator.fit(scores.logits, scores.clicks, fitted.context(scores), scores.weights)
+        return fitted
+
+    def context(self, scores: Scores) -> NDArray[np.int64] | None:
+        """Codes of the fields, (n, F); -1 for a value that is not known."""
+        if not self.values:
+            return None
+        coded = []
+        for name, values in self.values.items():
+            codes = dict(zip(values, range(len(values)), strict=True))
+            column = scores.fields[name].replace_strict(codes, default=-1, return_dtype=pl.Int64)
+            coded.append(column.fill_null(-1).to_numpy())
+        return np.column_stack(coded)
+
+    def probability(self, scores: Scores) -> Floats:
+        """Calibrated probabilities, (n,)."""
+        return self.calibrator.probability(scores.logits, self.context(scores))
+
+    def save(self, path: Path) -> None:
+        """Writes it as JSON, at once or not at all."""
+        columns = {"score": self.columns.score, "is_logit": self.columns.is_logit}
+        facts = {
+            "etalage_calibrator": FORMAT,
+            "columns": columns,
+            "values": self.values,
+            "calibrator": self.calibrator.to_dict(),
+        }
+        with whole_file(path) as draft:
+            draft.write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> ScoreCalibrator:
+        """Reads what `save` wrote; BundleError for what is none."""
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            if facts["etalage_calibrator"] != FORMAT:
+                raise ValueError(f"its format is {facts['etalage_calibrator']!r}, not {FORMAT}")
+            values = {str(name): [str(v) for v in held] for name, held in facts["values"].items()}
+            columns = ScoreColumns(
+                str(facts["columns"]["score"]),
+                fields=tuple(values),
+                is_logit=bool(facts["columns"]["is_logit"]),
+            )
+            return cls(from_dict(facts["calibrator"]), columns, values)
+        except FileNotFoundError:
+            raise BundleError(
+                f"there is no calibrator {path}; `etalage calibrate fit` writes one"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{path} is no calibrator that can be read ({error})") from error
+
+
+def _numbers(frame: pl.DataFrame, name: str) -> Floats:
+    column = frame[name]
+    found = column.cast(pl.Float64, strict=False)
+    if found.null_count():
+        row = int(found.is_null().arg_max() or 0)
+        raise DataError(
+            f"row {row + 1:,} of {name!r} is {column[row]!r}, and no number"
+            + (f"; so are {found.null_count() - 1:,} more" if found.null_count() > 1 else "")
+        )
+    return found.to_numpy()

@@ -1,0 +1,156 @@
+"""`etalage calibrate`: fitted, applied and watched from the command line, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from etalage.calibrate.calibrator import sigmoid
+from etalage.calibrate.simulated import distorted
+from etalage.cli.main import app
+
+
+def run(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["calibrate", *(str(w) for w in words)])
+    return done.exit_code, done.output
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`old` and `new` of the same world, with text for values, one of which is missing at times."""
+    place = tmp_path_factory.mktemp("scores")
+    for name, rows in zip(("old", "new"), distorted(0, n_rows=30_000), strict=True):
+        sites = [None if v == 3 else f"site {v}" for v in rows.values.tolist()]
+        frame = pl.DataFrame(
+            {"score": sigmoid(rows.logits), "label": rows.clicks, "site": sites,
+             "truth": sigmoid(rows.truth)}
+        )  # fmt: skip
+        frame.write_parquet(place / f"{name}.parquet")
+        frame.write_csv(place / f"{name}.csv")
+    return place
+
+
+def test_curves_by_value_are_fitted_reported_and_applied(tables: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "calibrator.json"
+    picture = tmp_path / "reliability.svg"
+    code, text = run("fit", tables / "old.parquet", saved, "--field", "site", "--picture", picture)
+    assert code == 0, text
+    assert "6,000 rows held out" in text
+    assert "relative error by site" in text
+    assert "fields, fitted to 30,000 rows" in text
+    assert picture.read_text().startswith("<svg")
+    code, text = run("report", tables / "new.parquet", saved)
+    assert code == 0, text
+    assert "by chance alone" in text
+    code, text = run("apply", tables / "new.csv", saved, tmp_path / "out.csv", "--column", "p")
+    assert code == 0, text
+    frame, truth = pl.read_csv(tmp_path / "out.csv"), pl.read_parquet(tables / "new.parquet")
+    assert frame.columns == [*truth.columns, "p"]
+
+    def error(column: pl.Series) -> float:
+        return float(np.mean((column.to_numpy() - truth["truth"].to_numpy()) ** 2))
+
+    assert error(frame["p"]) < 0.5 * error(frame["score"])
+    code, _ = run("apply", tables / "new.parquet", saved, tmp_path / "out.parquet")
+    assert code == 0
+    same = pl.read_parquet(tmp_path / "out.parquet")["probability"].to_numpy()
+    np.testing.assert_allclose(same, frame["p"].to_numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["auto", "platt", "isotonic", "beta", "histogram"])
+def test_one_curve_for_all_needs_no_field(kind: str, tables: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "calibrator.json"
+    code, text = run("fit", tables / "old.csv", saved, "--kind", kind)
+    assert code == 0, text
+    held = json.loads(saved.read_text())["calibrator"]["kind"]
+    assert held == kind or (kind == "auto" and held in ("platt", "smooth_isotonic"))
+
+
+def test_the_alarm_rings_for_scores_that_moved_and_not_for_others(
+    tables: Path, tmp_path: Path
+) -> None:
+    saved, moved = tmp_path / "calibrator.json", tmp_path / "moved.parquet"
+    run("fit", tables / "old.parquet", saved)
+    code, text = run("monitor", tables / "new.parquet", saved)
+    assert code == 0, text
+    assert "no alarm in 30,000 rows" in text
+    frame = pl.read_parquet(tables / "new.parquet")
+    frame.with_columns(score=pl.col("score") * 0.7).write_parquet(moved)
+    code, text = run("monitor", moved, saved)
+    assert code == 3
+    assert "alarm after" in text
+    assert "moved by +" in text
+
+
+def test_logits_and_weights_are_read(tables: Path, tmp_path: Path) -> None:
+    frame = pl.read_parquet(tables / "old.parquet")
+    logits = (pl.col("score") / (1 - pl.col("score"))).log()
+    frame = frame.with_columns(l=logits, w=pl.lit(2.0), y=pl.col("label"))
+    frame.write_parquet(tmp_path / "logits.parquet")
+    words = ("--score", "l", "--logits", "--label", "y", "--weight", "w", "--kind", "platt")
+    code, text = run("fit", tmp_path / "logits.parquet", tmp_path / "one.json", *words)
+    assert code == 0, text
+    run("fit", tables / "old.parquet", tmp_path / "two.json", "--kind", "platt")
+    one, two = (
+        json.loads((tmp_path / n).read_text())["calibrator"] for n in ("one.json", "two.json")
+    )
+    assert one["slope"] == pytest.approx(two["slope"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        ("score,label\n0.1,0\n0.2,1\n", ["--score", "scor"], "did you mean 'score'"),
+        ("score,label\n0.1,0\n1.2,1\n", [], "row 2 of 'score' is 1.2: probabilities lie between"),
+        ("score,label\n0.1,0\nbad,1\n", [], "row 2 of 'score' is 'bad', and no number"),
+        ("score,label\n0.1,0\n,1\n", [], "row 2 of 'score' is None, and no number"),
+        ("score,label\n0.1,0\n0.2,3\n", [], "clicks must be 0 or 1"),
+        ("score,label\n", [], "no rows"),
+        ("score,label\n0.1,0\n", [], "1 rows are too few to hold 20% of them out"),
+        ("score,label\n0.1,0\n0.2,1\n", ["--kind", "plat"], "did you mean 'platt'"),
+        ("score,label\n0.1,0\n0.2,1\n", ["--kind", "fields"], "name one with --field"),
+        ("score,label,a\n0.1,0,x\n0.2,1,y\n", ["--kind", "beta", "--field", "a"], "maps all rows"),
+        ("score,label\ninf,0\n0.2,1\n", ["--logits"], "must be finite"),
+    ],
+)  # fmt: skip
+def test_mistakes_end_in_a_message(
+    text: str, words: list[str], message: str, tmp_path: Path
+) -> None:
+    table = tmp_path / "scores.csv"
+    head, *rows = text.splitlines(keepends=True)
+    table.write_text(head + "".join(rows) * (5 if len(rows) > 1 else 1))
+    code, said = run("fit", table, tmp_path / "calibrator.json", *words)
+    assert code == 1, said
+    assert message in said.replace("\n", " ")
+    assert not (tmp_path / "calibrator.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "there is no calibrator"),
+        ("{", "no calibrator that can be read"),
+        ("[]", "no calibrator that can be read"),
+        ('{"etalage_calibrator": 9}', "format is 9"),
+    ],
+)
+def test_what_is_no_calibrator_is_named(
+    text: str | None, message: str, tables: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "calibrator.json"
+    if text is not None:
+        saved.write_text(text)
+    code, said = run("report", tables / "new.parquet", saved)
+    assert code == 1
+    assert message in said.replace("\n", " ")
+
+
+def test_constant_scores_and_one_class_are_borne(tmp_path: Path) -> None:
+    rows = "".join(f"0.3,0,{'ab'[n % 2]}\n" for n in range(50))
+    (tmp_path / "scores.csv").write_text("score,label,site\n" + rows)
+    for words in ([], ["--field", "site"]):
+        code, text = run("fit", tmp_path / "scores.csv", tmp_path / "c.json", *words)
+        assert code == 0, text
