@@ -1,0 +1,161 @@
+"""Claims about calibrators on scores of real logs: two rankers of our own, and forecasts.
+
+A factorization machine is trained on MovieLens-1M and on Frappe; its validation rows fit the
+calibrators and its test rows judge them. Forecasts are those of FiveThirtyEight: the first half of
+each competition's seasons fits, the others judge; forecasts of 0 and 1 are left out. Scores of a
+ranker are kept in `runs/calibration_real`.
+
+    python benchmarks/calibration_real.py [forecasts movielens-1m frappe]
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from claims import record
+from etalage.artefact import sha256_of
+from etalage.calibrate import KINDS, FieldEffects
+from etalage.calibrate.calibrator import log_odds, sigmoid
+from etalage.calibrate.field_measures import field_measures
+from etalage.calibrate.measures import measures
+from etalage.models.registry import build
+from etalage.pipeline.ctr import hash_of
+from etalage.pipeline.monitors import click_metrics
+from etalage.pipeline.reproduce.ctr import loader
+from etalage.pipeline.reproduce.published import click_table
+from etalage.train.context import TrainContext
+
+HERE = Path(__file__).parents[1]
+DATA = Path(os.environ.setdefault("ETALAGE_DATA", str(HERE / "../shared/data")))
+KEPT = HERE / "runs" / "calibration_real"
+FIELDS = {
+    "movielens-1m": ("user", "genre", "release_decade"),
+    "frappe": ("user", "item", "country"),
+}
+OUTCOMES = {
+    "mlb_games": ("prob1",),
+    "nba_games": ("prob1",),
+    "march_madness_in_game_men": ("prob1",),
+    "nfl_playoffs": ("make_playoffs", "win_division", "make_superbowl"),
+    "us_senate_election_night": ("probwin",),
+}
+METHODS: dict[str, Any] = {
+    **{kind.kind: kind for kind in KINDS},
+    "fields, intercept": lambda: FieldEffects(n_bases=1),
+    "fields, intercept and slope": lambda: FieldEffects(n_bases=2),
+    "fields": FieldEffects,
+}
+
+
+class Rows(NamedTuple):
+    logits: NDArray[np.float64]  # (n,)
+    clicks: NDArray[np.int8]  # (n,)
+    context: NDArray[np.int64]  # (n, fields); the first is the one that errors are counted by
+
+
+def ranked(log: str) -> tuple[Rows, Rows, str]:
+    """Scores of a factorization machine on the validation and the test rows of a log."""
+    (row,) = (row for row in click_table(log).rows if row.name == "FM")
+    tables = loader(log)(row.data)
+    data_hash = hash_of(tables)
+    path = KEPT / f"{log}-{data_hash}.npz"
+    if not path.exists():
+        ranker = build(row.ranker, "ranker")
+        monitor = lambda judged: click_metrics(judged, tables.valid)  # noqa: E731
+        ranker.fit(tables.train, TrainContext(seed=0, monitor=monitor))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, valid=ranker.score(tables.valid), test=ranker.score(tables.test))
+    scores = np.load(path)
+    parts = []
+    for name, table in (("valid", tables.valid), ("test", tables.test)):
+        columns = dict(zip(table.sizes, table.categories.T, strict=True))
+        if table.bags is not None:
+            columns["genre"] = table.bags[:, 0]
+        context = np.column_stack([columns[field] for field in FIELDS[log]]).astype(np.int64)
+        parts.append(Rows(scores[name].astype(np.float64), table.clicks, context))
+    return parts[0], parts[1], data_hash
+
+
+def forecasts() -> tuple[Rows, Rows, str]:
+    """Forecasts and what happened, by competition; earlier seasons fit, later ones judge."""
+    folder, parts = DATA / "calibration" / "fivethirtyeight", ([], [])
+    code = 0
+    for name, columns in OUTCOMES.items():
+        frame = pl.read_csv(folder / f"{name}.csv.gz", infer_schema_length=None)
+        season = frame["season" if "season" in frame.columns else "year"].to_numpy()
+        cut = np.median(np.unique(season))
+        for column in columns:
+            p = frame[column].cast(pl.Float64).to_numpy()
+            y = frame[f"{column}_outcome"].cast(pl.Float64).to_numpy()
+            right = (p > 0) & (p < 1) & np.isin(y, (0, 1))
+            for part, inside in zip(parts, (season < cut, season >= cut), strict=True):
+                rows = right & inside
+                codes = np.full((rows.sum(), 1), code)
+                part.append((log_odds(p[rows]), y[rows].astype(np.int8), codes))
+            code += 1
+    seen, unseen = (Rows(*(np.concatenate(c) for c in zip(*p, strict=True))) for p in parts)
+    return seen, unseen, sha256_of(*sorted(folder.iterdir()))[:16]
+
+
+def losses(logits: NDArray[np.float64], clicks: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Log-loss of each row."""
+    return np.logaddexp(0, logits) - clicks * logits
+
+
+def main() -> None:
+    logs = ("forecasts", *FIELDS)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("logs", nargs="*", default=logs)
+    for log in parser.parse_args().logs:
+        began = time.perf_counter()
+        seen, unseen, data_hash = forecasts() if log == "forecasts" else ranked(log)
+        head = ("log-loss", "ECE x1e3", "by chance", "F-RCE", "by chance", "PCOC", "CPU-s")
+        title = f"{log}: {len(seen.logits):,} to fit, {len(unseen.logits):,} to judge"
+        print(f"\n| {title} | {' | '.join(head)} |\n|---|{'---|' * len(head)}")
+        found: dict[str, NDArray[np.float64]] = {}
+        for name, method in {"raw": None, **METHODS}.items():
+            started, z = time.process_time(), unseen.logits
+            if method is not None:
+                fitted = method().fit(seen.logits, seen.clicks, seen.context)
+                seconds = time.process_time() - started
+                z = fitted.logit(unseen.logits, unseen.context)
+            else:
+                seconds = 0.0
+            p = sigmoid(z)
+            all_rows = measures(p, unseen.clicks)
+            by_value = field_measures(p, unseen.clicks, unseen.context[:, 0])
+            found[name] = losses(z, unseen.clicks)
+            cells = (
+                f"{found[name].mean():.4f}",
+                *(f"{1e3 * all_rows[each]:.2f}" for each in ("ece", "ece_floor")),
+                *(f"{by_value[each]:.3f}" for each in ("f_rce", "f_rce_floor")),
+                f"{all_rows['pcoc']:.3f}",
+                f"{seconds:.2f}",
+            )
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+            for measure, value in (
+                ("log-loss", float(found[name].mean())),
+                ("ECE", all_rows["ece"]),
+                ("F-RCE excess", by_value["f_rce_excess"]),
+            ):
+                record("calibration", f"{measure} of {name} on {log}", value, "", ">=0",
+                       data_hash=data_hash, seconds=time.perf_counter() - began)  # fmt: skip
+        others = {name: rows for name, rows in found.items() if not name.startswith("fields")}
+        best = min(others, key=lambda name: others[name].mean())
+        gap = found["fields"] - others[best]
+        error = gap.std() / np.sqrt(len(gap))
+        print(f"fields against {best}, the best map of all rows: log-loss {gap.mean():+.5f} "
+              f"± {1.96 * error:.5f}")  # fmt: skip
+        record("calibration", f"standard errors by which fields are worse than the best on {log}",
+               float(gap.mean() / error), "", "<=1.96", data_hash=data_hash,
+               seconds=time.perf_counter() - began)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
