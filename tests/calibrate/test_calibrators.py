@@ -16,6 +16,7 @@ from etalage.calibrate import (
     KINDS,
     Beta,
     Calibrator,
+    FieldEffects,
     Gamma,
     Gaussian,
     Histogram,
@@ -187,6 +188,14 @@ def test_no_two_logits_are_tied(
     grid = np.linspace(-12, 12, 100_001).astype(number)
     grid = grid[np.diff(grid, prepend=-np.inf) > 0]
     assert (np.diff(curve.logit(grid)) > 0).all()
+
+
+@pytest.mark.parametrize("kind", [*STRICT, FieldEffects])
+def test_an_inverse_gives_the_logits_back(kind: type[Calibrator], rng: np.random.Generator) -> None:
+    logits, context = rng.normal(-2, 2, 5000), rng.integers(0, 4, 5000)
+    curve = kind().fit(logits, clicks_of(0.7 * logits + 0.2 * context, rng), context)
+    found = curve.inverse(curve.logit(logits, context), context)
+    np.testing.assert_allclose(found, logits, atol=1e-9)
 
 
 def test_temperature_finds_how_sure_the_ranker_may_be(rng: np.random.Generator) -> None:

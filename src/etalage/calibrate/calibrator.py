@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 LEAST, MOST = -700.0, 36.0
 """Logits beyond which a float64 probability would be 0 or 1."""
+HALVINGS = 64
+"""Of an interval of 1,400, after which it is a rounding."""
 
 
 class Calibrator(ABC):
@@ -64,6 +66,17 @@ class Calibrator(ABC):
     @abstractmethod
     def from_dict(cls, facts: dict[str, Any]) -> Self:
         """Reads what `to_dict` gave."""
+
+    def inverse(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
+        """Logits, float64 (n,), that become the calibrated `logits` (n,), by bisection; where some
+        are tied, or none becomes it, one beside it."""
+        targets = checked_logits(logits)
+        low, high = np.full(len(targets), LEAST), np.full(len(targets), -LEAST)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            is_below = self.logit(middle, context) < targets
+            low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
+        return high
 
     def not_fitted(self) -> NotFittedError:
         """What to raise where nothing was learnt yet."""
