@@ -85,6 +85,15 @@ def test_a_value_never_seen_is_as_all_are() -> None:
     assert np.abs(found - fitted.curve.logit(x[:100])).max() < 1e-12
 
 
+def test_a_field_without_any_value_adds_nothing() -> None:
+    (x, y, codes, _), _ = distorted(0, n_rows=5_000)
+    both = np.column_stack([np.full(5_000, -1), codes])
+    fitted, alone = FieldEffects().fit(x, y, both), FieldEffects().fit(x, y, codes)
+    np.testing.assert_allclose(fitted.logit(x, both), alone.logit(x, codes), atol=0.05)
+    none = FieldEffects().fit(x, y, both[:, :1])
+    assert none.logit(x, both[:, :1]).tolist() == none.curve.logit(x).tolist()
+
+
 @given(seed=st.integers(0, 2**31), n_fields=st.integers(1, 3), curve=st.sampled_from([Platt, None]))
 @settings(max_examples=25, deadline=None)
 def test_no_context_turns_or_ties_the_order(

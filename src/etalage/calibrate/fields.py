@@ -191,7 +191,7 @@ class _Field:
         self.cell, self.share = places.cell[self.rows], places.share[self.rows]
         self.bases = bases
         n_knots, n_bases = bases.shapes.shape
-        n_values = int(self.codes.max(initial=-1)) + 1
+        n_values = int(self.codes.max(initial=0)) + 1
         self.theta = np.zeros((n_values, n_bases))
         self.seen = np.bincount(self.codes, self.scales, minlength=n_values) > 0
         self.means, self.variances = np.zeros(n_bases), np.full(n_bases, START)
