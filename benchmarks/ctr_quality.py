@@ -23,6 +23,7 @@ BARS = {
         "LR": {"auc": "0.935±0.001"},
         "FM": {"auc": "0.967±0.001"},
         "DNN": {"auc": ">=0.982"},
+        "Wide & Deep": {},
         "DeepFM": {"auc": ">=0.983"},
         "DCN-V2": {"auc": "0.984±0.001"},
         "QNN-alpha": {"auc": ">=0.9855", "log_loss": "<=0.135"},
@@ -32,6 +33,9 @@ BARS = {
     },
     "movielens-1m": {
         "counts": {},
+        "LR": {},
+        "FM": {},
+        "DNN": {},
         "QNN-alpha": {"auc": "0.908±0.0015"},
         "QNN-alpha with DCN-V2": {"auc": "0.9092±0.0015"},
         "8 × QNN-alpha": {"auc": ">=0.9095"},
