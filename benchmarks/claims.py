@@ -33,7 +33,7 @@ LONG = {
         "training_ways.py",
         "features_at_scale.py",
     ],
-    "calibration": ["calibration_real.py"],
+    "calibration": ["calibration_real.py", "calibration_parity.py"],
 }
 
 
