@@ -3,9 +3,9 @@
 It pins versions that nothing else can live with, so it is installed without them:
 
     python -m venv benchmarks/peers/.venv-netcal
-    benchmarks/peers/.venv-netcal/bin/pip install torch==2.13.0 numpy scipy scikit-learn matplotlib \
-        tqdm tensorboard gpytorch pyro-ppl
-    benchmarks/peers/.venv-netcal/bin/pip install --no-deps netcal==1.3.6 tikzplotlib webcolors
+    pip=benchmarks/peers/.venv-netcal/bin/pip
+    $pip install torch==2.13.0 scikit-learn matplotlib tqdm tensorboard gpytorch pyro-ppl
+    $pip install --no-deps netcal==1.3.6 tikzplotlib webcolors
 
 Reads an npz with p (n,), y (n,) and unseen (m,), and writes one with the probabilities of each
 calibrator for `unseen`, and `ece` of p over 20 bins of equal mass.
