@@ -25,7 +25,7 @@ from etalage.calibrate.calibrator import log_odds, sigmoid
 from etalage.calibrate.field_measures import field_measures
 from etalage.calibrate.measures import measures
 from etalage.models.registry import build
-from etalage.pipeline.ctr import hash_of
+from etalage.pipeline.ctr import ClickJob, hash_of
 from etalage.pipeline.monitors import click_metrics
 from etalage.pipeline.reproduce.ctr import loader
 from etalage.pipeline.reproduce.published import click_table
@@ -64,7 +64,8 @@ def ranked(log: str) -> tuple[Rows, Rows, str]:
     (row,) = (row for row in click_table(log).rows if row.name == "FM")
     tables = loader(log)(row.data)
     data_hash = hash_of(tables)
-    path = KEPT / f"{log}-{data_hash}.npz"
+    settings = ClickJob.of(row.ranker, 0, data_hash).key["settings_hash"]
+    path = KEPT / f"{log}-{data_hash}-{settings}.npz"
     if not path.exists():
         ranker = build(row.ranker, "ranker")
         monitor = lambda judged: click_metrics(judged, tables.valid)  # noqa: E731

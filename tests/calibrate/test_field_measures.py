@@ -24,8 +24,19 @@ def test_by_hand() -> None:
     assert found["f_rce"] == pytest.approx((2 * 1 / 2 + 1 * 0.6 / 1) / 3)
     assert found["f_rce_coverage"] == pytest.approx(3 / 5)
     assert found["f_rce_smooth"] == pytest.approx((2 * 1 / 3 + 2 * 0.4 / 1 + 0.6 / 2) / 5)
-    noise = [2 * 0.25, 2 * 0.16, 0.24]
-    assert found["f_ece_floor"] == pytest.approx(np.sqrt(2 / np.pi) * np.sqrt(noise).sum() / 5)
+
+
+@pytest.mark.parametrize("n_rows", [1, 5, 20, 100])
+def test_floors_hold_where_values_are_small(n_rows: int) -> None:
+    rng = np.random.default_rng(0)
+    cases = []
+    for _ in range(10):
+        p = rng.beta(2, 60, 100_000)
+        y = (rng.random(len(p)) < p).astype(int)
+        cases.append(field_measures(p, y, np.arange(len(p)) // n_rows))
+    for name in ("f_ece", "f_rce_smooth", "f_rce"):
+        ratio = np.mean([m[name] for m in cases]) / np.mean([m[f"{name}_floor"] for m in cases])
+        assert ratio == pytest.approx(1, abs=0.05), name
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.15])

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etalage.calibrate import Calibrator, FieldEffects, Platt, SmoothIsotonic, from_dict
+from etalage.calibrate.bases import Bases
 from etalage.calibrate.calibrator import sigmoid
-from etalage.calibrate.fields import Bases
 from etalage.calibrate.measures import divergence
 from etalage.calibrate.simulated import distorted
 from etalage.errors import BundleError, DataError, NotFittedError
@@ -40,6 +40,43 @@ def test_shapes_of_their_own_are_found(seed: int) -> None:
     line = kl(truth, FieldEffects(n_bases=2).fit(x, y, codes).logit(x2, codes2))
     assert own < 36
     assert own < 0.85 * line
+
+
+def test_fields_without_meaning_take_no_slope_away() -> None:
+    rng = np.random.default_rng(0)
+    n = 100_000
+    slopes = np.array([0.3, 0.6, 1.0, 1.3])
+    codes = np.column_stack([rng.integers(0, 4, n), *rng.integers(0, 10, (4, n))])
+    x = rng.normal(-2, 1.5, n)
+    truth = slopes[codes[:, 0]] * (x + 2) - 2
+    y = clicks_of(truth, rng)
+    assert kl(truth, FieldEffects().fit(x, y, codes).logit(x, codes)) < 6
+
+
+@pytest.mark.parametrize("slope", [-1.5, -3.0])
+def test_values_whose_order_is_turned_keep_their_level(slope: float) -> None:
+    rng = np.random.default_rng(0)
+    x, codes = rng.normal(-2, 1, 60_000), rng.integers(0, 20, 60_000)
+    truth = np.where(codes < 3, slope * (x + 2) - 2, x)
+    y = clicks_of(truth, rng)
+    p = FieldEffects().fit(x, y, codes).probability(x, codes)
+    for value in range(20):
+        rows = codes == value
+        assert p[rows].sum() / y[rows].sum() == pytest.approx(1, abs=0.1)
+
+
+def test_codes_may_be_anything_and_rows_without_weight_are_none() -> None:
+    rng = np.random.default_rng(0)
+    x, codes = rng.normal(-2, 1, 5000), rng.integers(0, 9, 5000)
+    y = clicks_of(x + 0.2 * codes, rng)
+    plain = FieldEffects().fit(x, y, codes).logit(x, codes)
+    huge = FieldEffects().fit(x, y, 10**12 + codes * 10**9).logit(x, 10**12 + codes * 10**9)
+    assert huge.tolist() == plain.tolist()
+    weights = np.concatenate([np.ones(5000), np.zeros(10)])
+    more = [np.append(a, [b] * 10) for a, b in ((x, 3.0), (y, 1), (codes, 77))]
+    again = FieldEffects().fit(*more, weights)
+    np.testing.assert_allclose(again.logit(x, codes), plain, atol=1e-9)
+    assert again.logit([1.0], [77]) == again.curve.logit([1.0])
 
 
 def test_values_that_do_not_differ_get_nothing() -> None:
@@ -171,6 +208,7 @@ def test_other_numbers_of_fields_and_files_that_are_broken_are_refused() -> None
     with pytest.raises(DataError, match="has 2 fields; 1 were fitted"):
         fitted.logit([0.0], [[0, 1]])
     facts = fitted.to_dict()
+    assert facts["codes"] == [[0, 1]]
     steep = np.array(facts["tables"])
     steep[0, 0] -= 1e3 * np.arange(steep.shape[2])
     for broken in (
@@ -179,6 +217,9 @@ def test_other_numbers_of_fields_and_files_that_are_broken_are_refused() -> None
         {"tables": steep.tolist()},
         {"tables": (steep * np.nan).tolist()},
         {"curve": {"kind": "magic"}},
+        {"codes": [[1, 0]]},
+        {"codes": [[0]]},
+        {"codes": []},
     ):
         with pytest.raises(BundleError):
             from_dict(facts | broken)

@@ -133,3 +133,12 @@ def test_divergence_is_what_the_log_loss_is_too_high() -> None:
     assert divergence(p, q) == pytest.approx(other - own, rel=1e-3)
     assert divergence(p, p) == 0
     assert np.isfinite(divergence([0.0, 1.0], [1.0, 0.0]))
+
+
+def test_gross_errors_have_no_chance_at_all() -> None:
+    p, y = honest(1_000_000)
+    assert measures(np.minimum(2.5 * p, 1), y)["kuiper_p"] == 0
+
+
+def test_one_probability_for_all_has_no_slope() -> None:
+    assert "slope" not in measures([0.25] * 8, [1, 0] * 4)

@@ -109,10 +109,9 @@ def test_misses_that_were_left_out_are_put_back() -> None:
         ([0.0, np.nan], [0, 1], None, "1 of 2 are NaN"),
         ([0.0, 1.0], [0, 0.5], None, "must be 0 or 1"),
         ([0.0], [0, 1], None, "1 logits or probabilities but 2 clicks"),
-        ([], [], None, "no rows"),
         ([0.0, 1.0], [0, 1], [1.0], "weights must be 2"),
         ([0.0, 1.0], [0, 1], [1.0, -1.0], "1 are negative"),
-        ([0.0, 1.0], [0, 1], [0.0, 0.0], "not all 0"),
+        ([0.0, 1.0], [0, 1], [0.0, 0.0], "all weights are 0"),
         ([0.0, 1.0], [0, 1], [1.0, np.nan], "NaN or infinite"),
     ],
 )
@@ -131,3 +130,12 @@ def test_what_is_no_row_is_refused_and_leaves_no_trace(
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(DataError, match="kept_misses"):
         LogitSummary().add([0.0], [1], kept_misses=share)
+
+
+def test_a_part_without_rows_adds_none() -> None:
+    assert LogitSummary().add([], []).mass.sum() == 0
+
+
+def test_numbers_as_text_are_numbers() -> None:
+    rows = LogitSummary.of(["0", "1", "2"], ["1", "1", "0"]).rows()
+    assert rows.clicks.tolist() == [1, 1, 0]

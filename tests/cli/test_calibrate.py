@@ -148,6 +148,63 @@ def test_what_is_no_calibrator_is_named(
     assert message in said.replace("\n", " ")
 
 
+def test_tables_of_other_forms_are_read_or_named(tables: Path, tmp_path: Path) -> None:
+    frame = pl.read_parquet(tables / "old.parquet").head(4000)
+    forms = {
+        "categories": frame.with_columns(
+            label=pl.col("label").cast(pl.String).cast(pl.Categorical)
+        ),
+        "truths": frame.with_columns(label=pl.col("label") == 1),
+        "brackets": frame.rename({"site": "[/site]"}),
+        "lists": frame.with_columns(score=pl.col("score").reshape((-1, 1)).arr.to_list()),
+    }
+    for name, form in forms.items():
+        form.write_parquet(tmp_path / f"{name}.parquet")
+    forms["truths"].write_csv(tmp_path / "truths.csv")
+    for table in ("categories.parquet", "truths.parquet", "truths.csv"):
+        code, text = run("fit", tmp_path / table, tmp_path / "c.json")
+        assert code == 0, text
+    code, text = run(
+        "fit", tmp_path / "brackets.parquet", tmp_path / "c.json", "--field", "[/site]"
+    )
+    assert code == 0, text
+    assert "relative error by [/site]" in text
+    code, text = run("fit", tmp_path / "lists.parquet", tmp_path / "c.json")
+    assert code == 1
+    assert "no numbers can be read" in text.replace("\n", " ")
+    rows = "score,label,site\n" + "0.1,0,café\n0.2,1,café\n" * 25
+    (tmp_path / "latin.csv").write_bytes(rows.encode("latin-1"))
+    code, text = run("fit", tmp_path / "latin.csv", tmp_path / "c.json", "--field", "site")
+    assert code == 1
+    assert "--encoding latin-1" in text.replace("\n", " ")
+    code, text = run(
+        "fit",
+        tmp_path / "latin.csv",
+        tmp_path / "c.json",
+        "--field",
+        "site",
+        "--encoding",
+        "latin-1",
+    )
+    assert code == 0, text
+
+
+def test_nothing_is_overwritten_or_left_behind(tables: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "c.json"
+    code, _ = run("fit", tables / "old.parquet", saved, "--picture", tmp_path / "no" / "p.svg")
+    assert code != 0
+    assert not saved.exists()
+    run("fit", tables / "old.parquet", saved)
+    code, text = run("apply", tables / "new.parquet", saved, tmp_path / "o.tsv")
+    assert code == 1
+    assert "neither .csv nor .parquet" in text
+    code, text = run(
+        "apply", tables / "new.parquet", saved, tmp_path / "o.csv", "--column", "score"
+    )
+    assert code == 1
+    assert "already" in text
+
+
 def test_constant_scores_and_one_class_are_borne(tmp_path: Path) -> None:
     rows = "".join(f"0.3,0,{'ab'[n % 2]}\n" for n in range(50))
     (tmp_path / "scores.csv").write_text("score,label,site\n" + rows)

@@ -64,6 +64,8 @@ class DriftAlarm:
 
     def add(self, probabilities: ArrayLike, clicks: ArrayLike) -> Self:
         """Takes what was served, (n,), and what came of it, (n,), in the order of time."""
+        if not np.size(probabilities) and not np.size(clicks):
+            return self
         p, y = checked_probabilities(probabilities, clicks)
         for start in range(0, len(p), CHUNK):
             part, came = np.clip(p[start : start + CHUNK], TINY, 1 - TINY), y[start : start + CHUNK]

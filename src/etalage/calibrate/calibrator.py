@@ -128,11 +128,13 @@ def checked_rows(
         return values, labels, np.ones(len(values))
     scales = np.asarray(weights, dtype=np.float64).ravel()
     right = np.isfinite(scales) & (scales >= 0)
-    if len(scales) != len(values) or not right.all() or not scales.any():
+    if len(scales) != len(values) or not right.all() or not np.isfinite(scales.sum()):
         raise DataError(
-            f"weights must be {len(values):,} finite numbers, none negative, not all 0; got "
+            f"weights must be {len(values):,} finite numbers with a finite sum, none negative; got "
             f"{len(scales):,}, of which {int((~right).sum()):,} are negative, NaN or infinite"
         )
+    if not scales.any():
+        raise DataError("all weights are 0: there is nothing to learn from")
     return values, labels, scales
 
 

@@ -15,18 +15,27 @@ FEW_CLICKS = 200
 N_FOLDS = 5
 
 
-def choose(logits: ArrayLike, clicks: ArrayLike, rng: np.random.Generator) -> Calibrator:
+def choose(
+    logits: ArrayLike,
+    clicks: ArrayLike,
+    rng: np.random.Generator,
+    weights: ArrayLike | None = None,
+) -> Calibrator:
     """Fits the kind with the lower cross-fitted log-loss to all rows."""
-    whole = LogitSummary.of(logits, clicks)
+    whole = LogitSummary.of(logits, clicks, weights)
     n_clicks = whole.clicks.sum()
     if min(n_clicks, whole.mass.sum() - n_clicks) < FEW_CLICKS:
         return Platt().learn(whole)
     x, labels = np.asarray(logits).ravel(), np.asarray(clicks).ravel()
+    scales = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64).ravel()
     fold = rng.integers(0, N_FOLDS, len(x))
     kinds: list[type[Calibrator]] = [Platt, SmoothIsotonic]
     costs = [0.0, 0.0]
     for n in range(N_FOLDS):
-        unseen = LogitSummary.of(x[fold == n], labels[fold == n])
+        some = fold == n
+        if not scales[some].any():
+            continue
+        unseen = LogitSummary.of(x[some], labels[some], scales[some])
         seen, rows = whole - unseen, unseen.rows()
         for k, kind in enumerate(kinds):
             z = kind().learn(seen).logit(rows.logits)

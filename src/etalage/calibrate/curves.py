@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits
 from etalage.calibrate.logistic import rising
-from etalage.calibrate.platt import least_slope
+from etalage.calibrate.platt import are_alike, least_slope
 from etalage.calibrate.summary import LogitSummary
 
 NAMES = ("least", "alpha", "beta", "intercept", "low", "high")
@@ -35,7 +35,10 @@ class Curve(Calibrator):
         x = np.append(x, mass @ x / total)
         rates = np.append(clicks / mass, (clicks.sum() + 0.5) / (total + 1))
         weights = np.append(mass, 1.0)
-        slopes, self.intercept = rising(self._bases(x), rates, weights, offset=self.least * x)
+        bases = self._bases(x)
+        if are_alike(rows):
+            bases = np.zeros_like(bases)
+        slopes, self.intercept = rising(bases, rates, weights, offset=self.least * x)
         self.alpha, self.beta = slopes.tolist()
         return self
 

@@ -91,7 +91,10 @@ class CalibratedScores(ClassifierMixin, BaseEstimator):
     def _context(self, rows: Floats) -> NDArray[np.int64] | None:
         if self.kind != FieldEffects.kind:
             return None
-        return rows[:, 1:].astype(np.int64)
+        codes = rows[:, 1:].astype(np.int64)
+        if (codes != rows[:, 1:]).any():
+            raise ValueError("fields must be whole numbers; some of the columns are not")
+        return codes
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

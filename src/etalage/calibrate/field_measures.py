@@ -7,9 +7,9 @@ and V_v = Σ p (1 - p).
 - `f_rce`: Σ_v n_v |S_p(v) - S_y(v)| / S_y(v) over rows of values with a click. Values without one
   are left out, as published, which hides what is promised there in vain: `f_rce_coverage` is the
   share of rows that count, and `f_rce_smooth` divides by S_y(v) + 1 and leaves none out.
-- `_floor`: what each would be by chance if every p were right, from E|S_p - S_y| = √(2 V_v / π);
-  that of `f_rce` is up to 1.4 times what follows from it, as a small S_y is also the divisor. With
-  many values of few rows it is most of the measure. `_excess` is √(value² - floor²), or 0.
+- `_floor`: what each would be by chance if every p were right: that of Poisson clicks, times
+  √(V_v / S_p). With many values of few rows it is most of the measure. `_excess` is
+  √(value² - floor²), or 0.
 - `mvce`: √(mean over 10 shuffles of (mean over 2,000 parts of |mean p - mean y|)²) (Huang et al.,
   2022); parts are drawn blindly, so it tells little that `pcoc` does not.
 - `gc_n`: mean over values, weighted by clicks, of Cal-N = √(mean e²) over buckets of equal clicks,
@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etalage.calibrate.calibrator import Floats
-from etalage.calibrate.measures import checked_probabilities
+from etalage.calibrate.measures import TINY, checked_probabilities
 from etalage.errors import DataError
 
 FLOOR = float(np.sqrt(2 / np.pi))
 SHUFFLES, PARTS = 10, 2000
-GRID = np.geomspace(1e-3, 500, 200)
+GRID = np.geomspace(1e-8, 500, 400)
 """Expected clicks at which the noise of relative errors is computed."""
 
 
@@ -41,21 +41,23 @@ def field_measures(
     What does not apply, `f_rce` where nothing was clicked, is absent.
     """
     p, y = checked_probabilities(probabilities, clicks)
+    p = np.maximum(p, TINY)
     codes, n_values = _codes(values, len(p))
     ones = np.ones(len(p))
     n, promised, clicked, noise = (
         np.bincount(codes, weights, n_values).astype(np.float64, copy=False)
         for weights in (ones, p, y, p * (1 - p))
     )
-    gap, chance = np.abs(promised - clicked), FLOOR * np.sqrt(noise)
-    found = _with_floor("f_ece", float(gap.sum() / len(p)), float(chance.sum() / len(p)))
+    gap = np.abs(promised - clicked)
+    plain, smooth, relative = _chance(promised) * np.sqrt(noise / promised)
+    found = _with_floor("f_ece", float(gap.sum() / len(p)), float(plain.sum() / len(p)))
     found |= _with_floor("f_rce_smooth", float(n @ (gap / (clicked + 1)) / len(p)),
-                         float(n @ (chance / (promised + 1)) / len(p)))  # fmt: skip
+                         float(n @ smooth / len(p)))  # fmt: skip
     kept = clicked > 0
     if kept.any():
         rows = n[kept].sum()
         value = n[kept] @ (gap[kept] / clicked[kept]) / rows
-        floor = n[kept] @ (chance[kept] / promised[kept] * _skew(promised[kept])) / rows
+        floor = n[kept] @ relative[kept] / rows
         found |= _with_floor("f_rce", float(value), float(floor))
         found["f_rce_coverage"] = float(rows / len(p))
     return found
@@ -79,6 +81,7 @@ def gc_n(
 ) -> float:
     """Grouped Cal-N; NaN where nothing was clicked. No value has more buckets than clicks."""
     p, y = checked_probabilities(probabilities, clicks)
+    p = np.maximum(p, TINY)
     codes, _ = _codes(values, len(p))
     order = np.lexsort((p, codes))
     total, weight = 0.0, 0.0
@@ -101,20 +104,26 @@ def _cal_n(p: Floats, y: Floats, n_buckets: int) -> float:
     return float(np.sqrt(np.mean(error**2)))
 
 
-def _skew(promised: Floats) -> Floats:
-    """E[|S - Y| / Y | Y > 0] of Poisson clicks Y around S, over √(2 / (π S)): 1 for large S."""
-    return np.interp(np.log(promised), np.log(GRID), _skews())
+def _chance(promised: Floats) -> Floats:
+    """E|S - Y|, E[|S - Y| / (Y + 1)] and E[|S - Y| / Y | Y > 0] of Poisson clicks Y around each S,
+    (3, V)."""
+    large = FLOOR * np.sqrt(promised)
+    limits = np.stack([large, large / (promised + 1), large / promised])
+    places = np.log(promised)
+    return limits * np.stack([np.interp(places, np.log(GRID), row) for row in _over_limits()])
 
 
 @cache
-def _skews() -> Floats:
-    """`_skew` on `GRID`."""
-    y = np.arange(1, 2 * int(GRID[-1]))
-    log_factorial = np.cumsum(np.log(y))
-    chance = np.exp(y * np.log(GRID)[:, None] - GRID[:, None] - log_factorial)  # (grid, y)
-    mean = (chance * np.abs(GRID[:, None] - y) / y).sum(1) / chance.sum(1)
-    skews: Floats = mean * np.sqrt(GRID) / FLOOR
-    return skews
+def _over_limits() -> Floats:
+    """What `_chance` is on `GRID`, over what it tends to for large S, (3, grid)."""
+    s, y = GRID[:, None], np.arange(1, 2 * int(GRID[-1]))
+    some = np.exp(y * np.log(s) - s - np.cumsum(np.log(y)))  # chances of y > 0, (grid, y)
+    none = np.exp(-GRID)
+    plain = (some * np.abs(s - y)).sum(1) + none * GRID
+    smooth = (some * np.abs(s - y) / (y + 1)).sum(1) + none * GRID
+    relative = (some * np.abs(s - y) / y).sum(1) / some.sum(1)
+    large = FLOOR * np.sqrt(GRID)
+    return np.stack([plain / large, smooth / large * (GRID + 1), relative / large * GRID])
 
 
 def _with_floor(name: str, value: float, floor: float) -> dict[str, float]:

@@ -15,12 +15,12 @@ Letters: n rows, F fields, V values of a field, M knots, K bases.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from etalage.calibrate.bases import Bases, Codes, Places
 from etalage.calibrate.calibrator import Calibrator, Floats, checked_rows, from_dict, sigmoid
 from etalage.calibrate.isotonic import SmoothIsotonic
 from etalage.calibrate.summary import LogitSummary
@@ -28,63 +28,16 @@ from etalage.errors import DataError
 
 ROUNDS = 12
 """Of one Newton step for all values, and new variances."""
-N_KNOTS = 15
 START = 0.1
 """Variances to begin with."""
 LEAST = 1e-6
 """A variance below which a shape is gone."""
 FARTHEST = 2.0
 """How far a step may move a value's logit."""
+LEVELLINGS = 5
+"""Rounds after slopes were cut."""
 STEEPEST = 0.95
 """How much of the slope 1 values may take away, all fields together: no order is turned."""
-TAIL = 1e-3
-"""Share of the rows beyond each of the outer knots, where a value adds what it adds there."""
-
-FLAT = 1e-6
-"""Weight of a slope beside a bend, so that the first shape is the one without either."""
-
-Codes = NDArray[np.int64]
-
-
-class Places(NamedTuple):
-    """Where rows stand between knots."""
-
-    cell: Codes  # (n,), the knot before
-    share: Floats  # (n,), of the way to the next; 0 and 1 outside of all
-
-
-@dataclass(frozen=True)
-class Bases:
-    """Knots in the logits of a curve, and smooth shapes over them."""
-
-    knots: Floats  # (M,)
-    shapes: Floats  # (M, K)
-
-    @classmethod
-    def of(cls, u: Floats, mass: Floats, n_bases: int) -> Bases:
-        """K shapes that are orthonormal over rows u (n,), in rising order with weights (n,): those
-        that bend least, by the sum of their squared second differences."""
-        reached = np.cumsum(mass) / mass.sum()
-        shares = np.concatenate([[TAIL], np.linspace(0, 1, N_KNOTS)[1:-1], [1 - TAIL]])
-        knots = np.unique(u[np.searchsorted(reached, shares).clip(0, len(u) - 1)])
-        if len(knots) < 3:  # too few different scores for a bend
-            ends = u[0], max(u[-1], u[0] + 1e-3)
-            knots = np.linspace(*ends, 3)
-        slopes = np.diff(np.eye(len(knots)), axis=0) / np.diff(knots)[:, None]  # (M - 1, M)
-        bends = np.diff(slopes, axis=0)
-        penalty = bends.T @ bends + FLAT * slopes.T @ slopes
-        hats = np.stack([np.interp(u, knots, unit) for unit in np.eye(len(knots))], 1)
-        gram = (hats * (mass / mass.sum())[:, None]).T @ hats
-        root = np.linalg.cholesky(gram + 1e-9 * np.eye(len(knots)))
-        inverse = np.linalg.inv(root)
-        _, vectors = np.linalg.eigh(inverse @ penalty @ inverse.T)
-        return cls(knots, (inverse.T @ vectors)[:, :n_bases])
-
-    def places(self, u: Floats) -> Places:
-        """Where logits (n,) of the curve stand."""
-        cell = np.searchsorted(self.knots, u).clip(1, len(self.knots) - 1) - 1
-        share = (u - self.knots[cell]) / (self.knots[cell + 1] - self.knots[cell])
-        return Places(cell, share.clip(0, 1))
 
 
 class FieldEffects(Calibrator):
@@ -104,8 +57,10 @@ class FieldEffects(Calibrator):
         self.curve = SmoothIsotonic() if curve is None else curve
         self.n_bases = n_bases
         self.bases: Bases | None = None
+        self.codes: list[Codes] = []
+        """Codes of a field's values that were seen, rising, (V,)."""
         self.tables: list[Floats] = []
-        """What each value of a field adds at each knot, (V, M)."""
+        """What each of them adds at each knot, (V, M)."""
 
     def fit(
         self,
@@ -124,7 +79,17 @@ class FieldEffects(Calibrator):
         for _ in range(ROUNDS):
             for field in fields:
                 field.step(z, y)
-        self.tables = [field.table(len(fields)) for field in fields]
+        falls = [field.steepest_fall for field in fields]
+        share = min(STEEPEST / max(sum(falls), STEEPEST), 1.0)
+        for field, fall in zip(fields, falls, strict=True):
+            field.bound(share * fall)
+        if share < 1:  # what was cut no longer has the right level
+            z = u + sum(field.added(len(u)) for field in fields)
+            for _ in range(LEVELLINGS):
+                for field in fields:
+                    field.level(z, y)
+        self.codes = [field.values for field in fields]
+        self.tables = [field.table for field in fields]
         return self
 
     def learn(self, summary: LogitSummary) -> Self:
@@ -132,7 +97,7 @@ class FieldEffects(Calibrator):
         self.curve.learn(summary)
         rows = summary.rows()
         self.bases = Bases.of(self.curve.logit(rows.logits), rows.mass, self.n_bases)
-        self.tables = []
+        self.codes, self.tables = [], []
         return self
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
@@ -141,11 +106,12 @@ class FieldEffects(Calibrator):
             return z
         cell, share = self.bases.places(z)
         columns = checked_context(context, len(z), len(self.tables))
-        for table, codes in zip(self.tables, columns, strict=True):
-            known = (codes >= 0) & (codes < len(table))
-            rows = np.where(known, codes, 0)
+        for table, values, codes in zip(self.tables, self.codes, columns, strict=True):
+            if not len(values):
+                continue
+            rows = np.searchsorted(values, codes).clip(0, len(values) - 1)
             below, above = table[rows, cell], table[rows, cell + 1]
-            z = z + np.where(known, below + share * (above - below), 0.0)
+            z = z + np.where(values[rows] == codes, below + share * (above - below), 0.0)
         return z
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,6 +122,7 @@ class FieldEffects(Calibrator):
             "curve": self.curve.to_dict(),
             "knots": self.bases.knots.tolist(),
             "shapes": self.bases.shapes.tolist(),
+            "codes": [codes.tolist() for codes in self.codes],
             "tables": [table.tolist() for table in self.tables],
         }
 
@@ -164,15 +131,19 @@ class FieldEffects(Calibrator):
         shapes = np.array(facts["shapes"], dtype=np.float64)
         fitted = cls(from_dict(facts["curve"]), shapes.shape[1])
         fitted.bases = Bases(np.array(facts["knots"], dtype=np.float64), shapes)
-        knots, n_fields = fitted.bases.knots, len(facts["tables"])
+        knots, fall = fitted.bases.knots, 0.0
         if len(knots) < 2 or len(shapes) != len(knots) or not (np.diff(knots) > 0).all():
             raise ValueError("the knots do not rise, or are not as many as the shapes say")
-        for rows in facts["tables"]:
-            table = np.array(rows, dtype=np.float64).reshape(-1, len(knots))
-            slopes = np.diff(table, axis=1) / np.diff(knots)
-            if not np.isfinite(table).all() or (slopes < -STEEPEST / n_fields - 1e-6).any():
-                raise ValueError("a value turns the order, or is not finite")
+        for codes, rows in zip(facts["codes"], facts["tables"], strict=True):
+            values = np.array(codes, dtype=np.int64)
+            table = np.array(rows, dtype=np.float64).reshape(len(values), len(knots))
+            if not (np.isfinite(table).all() and (np.diff(values) > 0).all()):
+                raise ValueError("codes do not rise, or a number is not finite")
+            fall += -(np.diff(table, axis=1) / np.diff(knots)).min(initial=0)
+            fitted.codes.append(values)
             fitted.tables.append(table)
+        if not fall <= STEEPEST + 1e-6:
+            raise ValueError("values turn the order")
         return fitted
 
 
@@ -184,16 +155,19 @@ class _Field:
     """
 
     def __init__(self, codes: Codes, scales: Floats, places: Places, bases: Bases) -> None:
-        self.rows: Codes | slice = np.flatnonzero(codes >= 0)
+        self.rows: Codes | slice = np.flatnonzero((codes >= 0) & (scales > 0))
         if len(self.rows) == len(codes):
             self.rows = slice(None)
-        self.codes, self.scales = codes[self.rows], scales[self.rows]
+        self.values, self.codes = np.unique(codes[self.rows], return_inverse=True)
+        self.scales = scales[self.rows]
         self.cell, self.share = places.cell[self.rows], places.share[self.rows]
         self.bases = bases
         n_knots, n_bases = bases.shapes.shape
-        n_values = int(self.codes.max(initial=0)) + 1
+        n_values = len(self.values)
+        self.table = np.zeros((n_values, n_knots))
+        self.shifts = np.zeros(n_values)
+        self.is_cut: NDArray[np.bool_] = np.zeros(n_values, dtype=bool)
         self.theta = np.zeros((n_values, n_bases))
-        self.seen = np.bincount(self.codes, self.scales, minlength=n_values) > 0
         self.means, self.variances = np.zeros(n_bases), np.full(n_bases, START)
         self.at = self.codes * n_knots + self.cell
         self.size = n_values * n_knots
@@ -224,7 +198,7 @@ class _Field:
         self.theta += change * shorter
         z[self.rows] += left * moved[self.codes, self.cell]
         z[self.rows] += right * moved[self.codes, self.cell + 1]
-        self.means = self.theta[self.seen].mean(0)
+        self.means = self.theta.mean(0)
         self.variances = self._asked(covariance)
 
     def _asked(self, covariance: Floats) -> Floats:
@@ -232,23 +206,51 @@ class _Field:
         rounds to a variance of 0; squares over how many of them the rows have settled (MacKay,
         1992) are there at once, and may run away where that is none. So it is the lesser of both.
         """
-        squares = (self.theta[self.seen] - self.means) ** 2
-        left_open = np.einsum("vkk->vk", covariance)[self.seen]
+        squares = (self.theta - self.means) ** 2
+        left_open = np.einsum("vkk->vk", covariance)
         expected = (squares + left_open).mean(0)
         settled = np.maximum((1 - left_open / self.variances).sum(0), 1e-9)
         return np.maximum(np.minimum(expected, squares.sum(0) / settled), LEAST)
 
-    def table(self, n_fields: int) -> Floats:
-        """What each value adds at each knot, (V, M); where one would turn the order, it falls as
-        fast as it may, about the same mean."""
+    @property
+    def steepest_fall(self) -> float:
+        """How much of the slope of the curve the value takes away that takes most."""
+        values = self.theta @ self.bases.shapes.T
+        return -float((np.diff(values, axis=1) / np.diff(self.bases.knots)).min(initial=0))
+
+    def bound(self, fall: float) -> None:
+        """Makes the table; where a value falls faster than `fall`, it falls so fast, about the same
+        mean over knots."""
         values = self.theta @ self.bases.shapes.T
         width = np.diff(self.bases.knots)
-        slopes = np.maximum(np.diff(values, axis=1) / width, -STEEPEST / n_fields)
-        table = np.zeros_like(values)
-        table[:, 1:] = np.cumsum(slopes * width, axis=1)
-        table += (values - table).mean(1, keepdims=True)
-        table[~self.seen] = 0  # as every value is that was never seen
-        return table
+        slopes = np.diff(values, axis=1) / width
+        self.is_cut = np.any(slopes < -fall, axis=1)
+        slopes = np.maximum(slopes, -fall)
+        self.table[:, 1:] = np.cumsum(slopes * width, axis=1)
+        self.table += (values - self.table).mean(1, keepdims=True)
+
+    def added(self, n_rows: int) -> Floats:
+        """What the table adds to all rows, (n,)."""
+        found = np.zeros(n_rows)
+        if len(self.codes):
+            below, above = self.table[self.codes, self.cell], self.table[self.codes, self.cell + 1]
+            found[self.rows] = below + self.share * (above - below)
+        return found
+
+    def level(self, z: Floats, y: Floats) -> None:
+        """A Newton step of the levels of values that were cut, hardly held where they were; z
+        follows."""
+        if not len(self.codes):
+            return
+        p = sigmoid(z[self.rows])
+        n = len(self.values)
+        miss = np.bincount(self.codes, self.scales * (y[self.rows] - p), minlength=n)
+        curve = np.bincount(self.codes, self.scales * p * (1 - p), minlength=n)
+        step = (miss - self.shifts) / (curve + 1)
+        step = np.where(self.is_cut, step, 0).clip(-FARTHEST, FARTHEST)
+        self.shifts += step
+        self.table += step[:, None]
+        z[self.rows] += step[self.codes]
 
     def _sums(self, values: Floats) -> Floats:
         """Sums by value and cell, (V, M); the last knot begins no cell."""

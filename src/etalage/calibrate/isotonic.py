@@ -34,7 +34,8 @@ MOST_PASSES = 60
 class Isotonic(Calibrator):
     """The best curve that never falls; flat within a pool and straight between two.
 
-    Rates are those of a pool; one that is 0 or 1 is held half a click, or half a miss, from it.
+    Rates are those of a pool; one that is 0 or 1 is held half a click, or half a miss, from it, and
+    on its side of the middle to the next.
     """
 
     kind: ClassVar[str] = "isotonic"
@@ -49,13 +50,12 @@ class Isotonic(Calibrator):
         firsts = np.flatnonzero(np.diff(block, prepend=-1))
         lasts = np.append(firsts[1:], len(x)) - 1
         total = np.add.reduceat(mass, firsts)
-        half = 1 / (2 * (total + 1))
-        rates = np.clip(np.add.reduceat(clicks, firsts) / total, half, 1 - half)
+        rates = _inside(np.add.reduceat(clicks, firsts) / total, total)
         # both ends of each pool, or the one row that it is
         ends = np.column_stack([firsts, lasts]).ravel()
         kept = np.diff(ends, prepend=-1) > 0
         self.points = x[ends[kept]]
-        self.rates = np.maximum.accumulate(np.repeat(rates, 2)[kept])
+        self.rates = np.repeat(rates, 2)[kept]
         return self
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
@@ -143,6 +143,20 @@ class SmoothIsotonic(Calibrator):
         if not (np.diff(points) > 0).all() or not 0 < curve.slope < np.inf:
             raise ValueError("the curve does not rise everywhere")
         return curve
+
+
+def _inside(rates: Floats, mass: Floats) -> Floats:
+    """Rising rates (pools,) of which the first is not 0 and the last not 1."""
+    half = 0.5 / (mass + 1)
+    first, last = rates[0], rates[-1]
+    found = rates.copy()
+    if len(rates) == 1:
+        return np.clip(rates, half, 1 - half) if first in (0, 1) else found
+    if first == 0:
+        found[0] = min(half[0], rates[1] / 2)
+    if last == 1:
+        found[-1] = 1 - min(half[-1], (1 - rates[-2]) / 2)
+    return found
 
 
 def bin_starts(mass: Floats, n_bins: int) -> NDArray[np.int64]:

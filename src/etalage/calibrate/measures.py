@@ -18,7 +18,7 @@ Letters: n rows, K bins; bin k has n_k rows, S_y(k) clicks and S_p(k) expected c
   when right, a slope below 1 when extremes are overdone, below 0 when the order is wrong.
 
 What does not apply is absent: `pcoc` where nothing was clicked, `slope` and `intercept` where all
-rows were clicked or none was.
+rows were clicked or none was, or all probabilities are one.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ TINY = 1e-7
 Z = 1.959964  # 97.5 % of the normal
 LEAST_RANGE = 0.3
 """Range of a walk, in its standard deviations, that is exceeded for certain but for 1e-40."""
+MOST_RANGE = 12.0
+"""Range that is not reached but for 1e-30."""
 TERMS = 50
-"""Of the series of the walk's range; enough up to a range of 60."""
+"""Of the series of the walk's range; enough up to that."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def measures(probabilities: ArrayLike, clicks: ArrayLike, n_bins: int = 20) -> d
     }
     if y.any():
         found["pcoc"] = float(p.sum() / y.sum())
-    if 0 < y.sum() < len(y):
+    if 0 < y.sum() < len(y) and np.ptp(cut) > 0:
         (slope,), found["intercept"] = logistic(log_odds(cut)[:, None], y, np.ones(len(y)))
         found["slope"] = float(slope)
     return found
@@ -108,6 +110,8 @@ def _kuiper(p: Floats, y: Floats) -> tuple[float, float]:
     x = float(np.ptp(walk) / scale)
     if x < LEAST_RANGE:
         return x, 1.0
+    if x > MOST_RANGE:
+        return x, 0.0
     odd = (np.arange(TERMS) + 0.5) ** 2 * np.pi**2
     below = ((8 / x**2 + 2 / odd) * np.exp(-2 * odd / x**2)).sum()
     return x, float(np.clip(1 - below, 0, 1))

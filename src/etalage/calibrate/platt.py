@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits, log_odds
 from etalage.calibrate.logistic import deviation, logistic
-from etalage.calibrate.summary import LogitSummary, Rows
+from etalage.calibrate.summary import PER_LOGIT, LogitSummary, Rows
 
 LEAST_SLOPE = 1e-3
 """Per standard deviation of the logits: where clicks ask for none or less, order still shows."""
@@ -36,7 +36,7 @@ class Platt(Calibrator):
         targets = platt_targets(rows)
         (slope,), intercept = logistic(x[:, None], targets, mass)
         least = least_slope(rows)
-        if slope < least:
+        if slope < least or are_alike(rows):
             rate, middle = np.average(targets, weights=mass), np.average(x, weights=mass)
             slope, intercept = least, float(log_odds(rate)) - least * float(middle)
         self.slope, self.intercept = float(slope), intercept
@@ -86,7 +86,12 @@ def platt_targets(rows: Rows) -> Floats:
 
 def least_slope(rows: Rows) -> float:
     """The slope that a curve has at least, so that it keeps the order of the logits."""
-    return LEAST_SLOPE / float(deviation(rows.logits[:, None], rows.mass)[0])
+    return LEAST_SLOPE / max(float(deviation(rows.logits[:, None], rows.mass)[0]), 1 / PER_LOGIT)
+
+
+def are_alike(rows: Rows) -> bool:
+    """Whether logits differ by less than a bin: by rounding, from which no slope follows."""
+    return float(np.ptp(rows.logits)) < 1 / PER_LOGIT
 
 
 def _through_zero(x: Floats, targets: Floats, mass: Floats) -> float:

@@ -2,7 +2,8 @@
 
 65,536 bins of logits hold rows, clicks and the sum of their logits. Everything that maps all rows
 alike is fitted from that: one pass over the rows, and milliseconds for each fit. Summaries add up,
-so shards, days and streams do; the sums are of whole numbers, so their order changes nothing.
+so shards, days and streams do; with whole weights the sums are of whole numbers, and their order
+changes nothing.
 
 Letters: n rows, K bins.
 """
@@ -25,6 +26,8 @@ REACH = 16.0
 PER_LOGIT = K / (2 * REACH)
 GRAIN = float(1 << 24)
 """Places in a bin are kept in steps of so many a bin, whose sums are exact up to 5e8 rows."""
+NUMBERS = "biuf"
+"""Kinds of arrays whose values can be compared as they are."""
 ROUNDING = 1e-13
 """Share of the heaviest bin below which a weight is no row."""
 CHUNK = 1 << 18
@@ -80,9 +83,11 @@ class LogitSummary:
         Args:
             logits: (n,), finite.
             clicks: (n,), each 0 or 1.
-            weights: (n,), none negative; a weight of 2 is a row that was there twice.
+            weights: (n,), none negative; a weight of 2 is a row that was there twice, so they
+                should be 1 in the mean: all that is shrunk is shrunk by how much there is.
             kept_misses: share of the misses that the log and the ranker's training kept. Logits
-                move by its logarithm, and each miss stands for as many as it was drawn from.
+                move by its logarithm, and each miss stands for as many as it was drawn from; what
+                is fitted is then for logits + log(kept_misses), in serving too.
 
         Raises:
             DataError: for a number that is none, another click, or blocks of unequal length.
@@ -92,8 +97,12 @@ class LogitSummary:
         if not 0 < kept_misses <= 1:
             raise DataError(f"kept_misses={kept_misses} must be above 0 and at most 1")
         shift = math.log(kept_misses)
-        if len(x) != len(y) or not len(x) or not _are_weights(scales, len(x)):
+        if not len(x) and not len(y):
+            return self
+        if len(x) != len(y) or not _are_weights(scales, len(x)):
             checked_rows(x, y, scales)  # says what is wrong
+        if x.dtype.kind not in NUMBERS or y.dtype.kind not in NUMBERS:
+            x, y, _ = checked_rows(x, y)
         found = [np.zeros(K) for _ in range(3)]
         for start in range(0, len(x), CHUNK):
             some = slice(start, start + CHUNK)

@@ -11,6 +11,7 @@ Table = Annotated[str, typer.Argument(help="A table of scores (CSV, Parquet, JSO
 Score = Annotated[str, typer.Option(help="Column of scores.")]
 Label = Annotated[str, typer.Option(help="Column that is 1 where it was clicked, else 0.")]
 Logits = Annotated[bool, typer.Option("--logits", help="Scores are logits, not probabilities.")]
+Encoding = Annotated[str, typer.Option(help="Encoding of text files, for example latin-1.")]
 Saved = Annotated[Path, typer.Argument(help="A calibrator, as `fit` writes it.")]
 
 
@@ -24,7 +25,10 @@ def fit(
         list[str] | None,
         typer.Option(help="Column whose values get curves of their own. May be repeated."),
     ] = None,
-    weight: Annotated[str | None, typer.Option(help="Column of weights.")] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(help="Column of weights, 1 in the mean: a row of 2 was there twice."),
+    ] = None,
     logits: Logits = False,
     kind: Annotated[str, typer.Option(help="Which calibrator; auto chooses.")] = "auto",
     holdout: Annotated[
@@ -33,19 +37,21 @@ def fit(
     picture: Annotated[
         Path | None, typer.Option(help="Write a reliability diagram to this SVG file.")
     ] = None,
+    encoding: Encoding = "utf-8",
 ) -> None:
     """Fit a calibrator, and show what it does on rows that it has not seen.
 
     It is judged on the last rows of the table, fitted to those before them; the one that is written
     is fitted to all rows.
     """
+    from etalage.artefact import whole_file
     from etalage.calibrate.measures import reliability
     from etalage.calibrate.picture import picture as drawn
     from etalage.errors import DataError
     from etalage.pipeline.scores import ScoreCalibrator, ScoreColumns, read_scores
 
     columns = ScoreColumns(score, label, tuple(field or ()), weight, logits)
-    scores = read_scores(table, columns)
+    scores = read_scores(table, columns, encoding)
     cut = round((1 - holdout) * len(scores))
     seen, unseen = scores.part(slice(cut)), scores.part(slice(cut, None))
     if not len(seen) or not len(unseen):
@@ -53,12 +59,14 @@ def fit(
     tried = ScoreCalibrator.fit(seen, columns, kind)
     before, after = _sigmoid(unseen.logits), tried.probability(unseen)
     fitted = ScoreCalibrator.fit(scores, columns, kind)
-    fitted.save(out)
-    _show(before, after, unseen, f"{len(unseen):,} rows held out")
     if picture is not None:
         assert unseen.clicks is not None
         bins = [reliability(p, unseen.clicks) for p in (before, after)]
-        picture.write_text(drawn(*bins), encoding="utf-8")
+        with whole_file(picture) as draft:
+            draft.write_text(drawn(*bins), encoding="utf-8")
+    fitted.save(out)
+    once = "" if weight is None else ", each counted once"
+    _show(before, after, unseen, f"{len(unseen):,} rows held out{once}")
     typer.echo(f"{out}: {fitted.calibrator.kind}, fitted to {len(scores):,} rows")
 
 
@@ -68,17 +76,24 @@ def apply(
     calibrator: Saved,
     out: Annotated[Path, typer.Argument(help="Where to write the table (.parquet or .csv).")],
     column: Annotated[str, typer.Option(help="Name of the new column.")] = "probability",
+    encoding: Encoding = "utf-8",
 ) -> None:
     """Add calibrated probabilities to a table."""
     import polars as pl
 
     from etalage.artefact import whole_file
     from etalage.data.formats.source import read_columns
+    from etalage.errors import DataError
     from etalage.pipeline.scores import ScoreCalibrator, read_scores
 
+    if out.suffix not in (".csv", ".parquet"):
+        raise DataError(f"{out} is neither .csv nor .parquet; choose one of them")
     fitted = ScoreCalibrator.load(calibrator)
-    p = fitted.probability(read_scores(table, fitted.columns))
-    frame = read_columns(table).with_columns(pl.Series(column, p))
+    frame = read_columns(table, encoding=encoding)
+    if column in frame.columns:
+        raise DataError(f"{table} has a column {column!r} already; name another with --column")
+    p = fitted.probability(read_scores(table, fitted.columns, encoding))
+    frame = frame.with_columns(pl.Series(column, p))
     with whole_file(out) as draft:
         if out.suffix == ".csv":
             frame.write_csv(draft)
@@ -88,12 +103,14 @@ def apply(
 
 
 @app.command()
-def report(table: Table, calibrator: Saved, label: Label = "label") -> None:
+def report(
+    table: Table, calibrator: Saved, label: Label = "label", encoding: Encoding = "utf-8"
+) -> None:
     """Show how right the probabilities of a table are, before and after calibration."""
     from etalage.pipeline.scores import ScoreCalibrator, read_scores
 
     fitted = ScoreCalibrator.load(calibrator)
-    scores = read_scores(table, _labelled(fitted, label))
+    scores = read_scores(table, _labelled(fitted, label), encoding)
     _show(_sigmoid(scores.logits), fitted.probability(scores), scores, f"{len(scores):,} rows")
 
 
@@ -105,6 +122,7 @@ def monitor(
     alpha: Annotated[
         float, typer.Option(min=1e-9, max=0.5, help="Chance of a false alarm, however long.")
     ] = 0.01,
+    encoding: Encoding = "utf-8",
 ) -> None:
     """Ring where probabilities are no longer right; rows are in the order of time.
 
@@ -114,7 +132,7 @@ def monitor(
     from etalage.pipeline.scores import ScoreCalibrator, read_scores
 
     fitted = ScoreCalibrator.load(calibrator)
-    scores = read_scores(table, _labelled(fitted, label))
+    scores = read_scores(table, _labelled(fitted, label), encoding)
     assert scores.clicks is not None
     alarm = DriftAlarm(alpha).add(fitted.probability(scores), scores.clicks)
     if not alarm.rings:
@@ -142,6 +160,7 @@ def _sigmoid(logits: Any) -> Any:
 def _show(before: Any, after: Any, scores: Any, title: str) -> None:
     """Measures before and after, with those of each field beside their floors."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table as RichTable
 
     from etalage.calibrate.field_measures import field_measures
@@ -161,7 +180,7 @@ def _show(before: Any, after: Any, scores: Any, title: str) -> None:
             measured = field_measures(p, scores.clicks, values.fill_null("").to_numpy())
             each |= {f"{name} {key}": value for key, value in measured.items()}
         names |= {
-            f"{name} f_rce": f"relative error by {name}",
+            f"{name} f_rce": f"relative error by {escape(name)}",
             f"{name} f_rce_floor": "  … by chance alone",
         }
     shown = RichTable("measure", "before", "after", title=title)

@@ -72,7 +72,7 @@ class Scores:
         return Scores(self.logits[rows], clicks, weights, fields)
 
 
-def read_scores(source: Any, columns: ScoreColumns) -> Scores:
+def read_scores(source: Any, columns: ScoreColumns, encoding: str = "utf-8") -> Scores:
     """Reads the rows of a table (CSV, Parquet, JSON lines, a data frame) in its order.
 
     Raises:
@@ -81,14 +81,14 @@ def read_scores(source: Any, columns: ScoreColumns) -> Scores:
     """
     asked = [columns.score, columns.label, columns.weight, *columns.fields]
     names = list(dict.fromkeys(name for name in asked if name is not None))
-    known = columns_of(source)
+    known = columns_of(source, encoding)
     for name in names:
         if name not in known:
             raise DataError(
                 f"{label(source)} has no column {name!r}{did_you_mean(name, known)} "
                 f"(it has {', '.join(known)})"
             )
-    frame = read_columns(source, names)
+    frame = read_columns(source, names, encoding)
     if not len(frame):
         raise DataError(f"{label(source)} has no rows")
     scores = _numbers(frame, columns.score)
@@ -102,7 +102,7 @@ def read_scores(source: Any, columns: ScoreColumns) -> Scores:
         scores = log_odds(scores.clip(EDGE, 1 - EDGE))
     clicks = None if columns.label is None else _numbers(frame, columns.label)
     weights = None if columns.weight is None else _numbers(frame, columns.weight)
-    fields = {name: frame[name].cast(pl.String) for name in columns.fields}
+    fields = {name: _cast(frame[name], pl.String) for name in columns.fields}
     return Scores(scores, clicks, weights, fields)
 
 
@@ -140,11 +140,11 @@ class ScoreCalibrator:
             )
         if scores.clicks is None:
             raise DataError("there is no column of clicks to learn from; name one with --label")
-        if kind == "auto" and not columns.fields and scores.weights is None:
-            chosen = choose(scores.logits, scores.clicks, generator(seed, "calibrator"))
-            return cls(chosen, columns, {})
+        if kind == "auto" and not columns.fields:
+            rng = generator(seed, "calibrator")
+            return cls(choose(scores.logits, scores.clicks, rng, scores.weights), columns, {})
         if kind == "auto":
-            kind = FieldEffects.kind if columns.fields else "smooth_isotonic"
+            kind = FieldEffects.kind
         values = {name: column.drop_nulls().unique(maintain_order=True).to_list()
                   for name, column in scores.fields.items()}  # fmt: skip
         fitted = cls(CALIBRATORS[kind](), columns, values)
@@ -202,7 +202,12 @@ class ScoreCalibrator:
 
 def _numbers(frame: pl.DataFrame, name: str) -> Floats:
     column = frame[name]
-    found = column.cast(pl.Float64, strict=False)
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype == pl.String:
+        truths = {"true": "1", "false": "0", "True": "1", "False": "0"}
+        column = column.replace(truths)
+    found = _cast(column, pl.Float64)
     if found.null_count():
         row = int(found.is_null().arg_max() or 0)
         raise DataError(
@@ -210,3 +215,13 @@ def _numbers(frame: pl.DataFrame, name: str) -> Floats:
             + (f"; so are {found.null_count() - 1:,} more" if found.null_count() > 1 else "")
         )
     return found.to_numpy()
+
+
+def _cast(column: pl.Series, kind: type[pl.DataType]) -> pl.Series:
+    try:
+        return column.cast(kind, strict=False)
+    except pl.exceptions.PolarsError:
+        raise DataError(
+            f"column {column.name!r} holds {column.dtype}, from which no "
+            f"{'numbers' if kind == pl.Float64 else 'text'} can be read"
+        ) from None
