@@ -17,7 +17,7 @@ def faults_of(n: int) -> int:
 
 
 def test_blocks_are_taken_again_without_the_system() -> None:
-    if memory._of_c("mallopt") is None:
+    if memory.c_function("mallopt") is None:
         pytest.skip("the allocator is not that of glibc")
     with memory.kept():
         faults_of(1)
@@ -25,7 +25,7 @@ def test_blocks_are_taken_again_without_the_system() -> None:
 
 
 def test_memory_is_given_back_in_the_end() -> None:
-    if memory._of_c("mallopt") is None:
+    if memory.c_function("mallopt") is None:
         pytest.skip("the allocator is not that of glibc")
 
     def held() -> int:
@@ -41,7 +41,7 @@ def test_memory_is_given_back_in_the_end() -> None:
 
 
 def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_of_c", lambda name: None)
+    monkeypatch.setattr(memory, "c_function", lambda name: None)
     with memory.kept():
         assert torch.zeros(3).sum() == 0
 

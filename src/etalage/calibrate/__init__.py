@@ -14,8 +14,14 @@ KINDS: tuple[type[Calibrator], ...] = (
     *(Isotonic, SmoothIsotonic, Histogram),
 )
 """Every calibrator that maps all rows alike."""
+CALIBRATORS: dict[str, type[Calibrator]] = {
+    **{kind.kind: kind for kind in KINDS},
+    FieldEffects.kind: FieldEffects,
+}
+"""Every calibrator, by its kind."""
 
 __all__ = [
+    "CALIBRATORS",
     "KINDS",
     "Beta",
     "Calibrator",

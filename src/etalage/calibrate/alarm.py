@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from etalage.calibrate.calibrator import Floats
-from etalage.calibrate.measures import checked_probabilities
+from etalage.calibrate.measures import checked_probabilities, divergence
 from etalage.errors import DataError
 
 SHIFTS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -84,9 +84,7 @@ class DriftAlarm:
 def rows_to_find(rate: float, error: float, alpha: float) -> float:
     """Rows after which an alarm that knew the error would ring, in expectation: log(1 / α) over the
     divergence of a click rate `rate` from what is served, `rate` · (1 + `error`)."""
-    served = rate * (1 + error)
-    gain = rate * np.log(rate / served) + (1 - rate) * np.log((1 - rate) / (1 - served))
-    return float(-np.log(alpha) / gain)
+    return float(-np.log(alpha) / divergence([rate], [rate * (1 + error)]))
 
 
 def _log_mean(logs: Floats) -> Floats:

@@ -6,12 +6,13 @@ Letters: n rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from etalage.errors import BundleError, DataError, NotFittedError
+from etalage.errors import BundleError, DataError, NotFittedError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from etalage.calibrate.summary import LogitSummary
@@ -156,13 +157,19 @@ def checked_clicks(clicks: ArrayLike, n_rows: int) -> Floats:
 
 def from_dict(facts: dict[str, Any]) -> Calibrator:
     """Builds the calibrator that `to_dict` described; BundleError for what is none."""
-    from etalage.calibrate import KINDS, FieldEffects
+    from etalage.calibrate import CALIBRATORS
 
-    known: tuple[type[Calibrator], ...] = (*KINDS, FieldEffects)
-    kinds = {kind.kind: kind for kind in known}
     try:
-        return kinds[facts["kind"]].from_dict(facts)
+        return CALIBRATORS[facts["kind"]].from_dict(facts)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
-            f"this is no calibrator that can be read ({error!r}); known kinds: {', '.join(kinds)}"
+            f"this is no calibrator that can be read ({error!r}); known kinds: "
+            f"{', '.join(CALIBRATORS)}"
         ) from error
+
+
+def no_kind(kind: str, known: Collection[str]) -> RecipeError:
+    """What to raise where there is no calibrator of a kind."""
+    return RecipeError(
+        f"there is no calibrator {kind!r}{did_you_mean(kind, known)} (known: {', '.join(known)})"
+    )

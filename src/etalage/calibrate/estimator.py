@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from etalage.calibrate import KINDS, Calibrator, FieldEffects
-from etalage.calibrate.calibrator import Floats
-from etalage.errors import DataError, RecipeError, did_you_mean
+from etalage.calibrate import CALIBRATORS, FieldEffects
+from etalage.calibrate.calibrator import Floats, no_kind
+from etalage.errors import DataError
 
 
 class CalibratedScores(ClassifierMixin, BaseEstimator):
@@ -40,13 +40,8 @@ class CalibratedScores(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """X (n, columns), y (n,) of two classes; the second in order is a click."""
-        known: tuple[type[Calibrator], ...] = (*KINDS, FieldEffects)
-        kinds = {kind.kind: kind for kind in known}
-        if self.kind not in kinds:
-            raise RecipeError(
-                f"there is no calibrator {self.kind!r}{did_you_mean(self.kind, kinds)} "
-                f"(known: {', '.join(kinds)})"
-            )
+        if self.kind not in CALIBRATORS:
+            raise no_kind(self.kind, CALIBRATORS)
         rows, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -57,7 +52,7 @@ class CalibratedScores(ClassifierMixin, BaseEstimator):
             )
         # a single class is one that always came
         clicks = codes if len(self.classes_) == 2 else np.ones(len(codes))
-        self.calibrator_ = kinds[self.kind]()
+        self.calibrator_ = CALIBRATORS[self.kind]()
         context = self._context(rows)
         if sample_weight is not None and not np.asarray(sample_weight).any():
             raise ValueError("all weights are zero: there is nothing to learn from")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits, log_odds
+from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits, log_odds, sigmoid
 from etalage.calibrate.logistic import deviation, logistic
 from etalage.calibrate.summary import PER_LOGIT, LogitSummary, Rows
 
@@ -99,7 +99,7 @@ def _through_zero(x: Floats, targets: Floats, mass: Floats) -> float:
     low, high = -60.0, 60.0
     for _ in range(100):
         middle = (low + high) / 2
-        if mass @ (x * (targets - 1 / (1 + np.exp(-np.clip(middle * x, -700, 700))))) > 0:
+        if mass @ (x * (targets - sigmoid(middle * x))) > 0:
             low = middle
         else:
             high = middle

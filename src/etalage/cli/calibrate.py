@@ -57,7 +57,7 @@ def fit(
     if not len(seen) or not len(unseen):
         raise DataError(f"{len(scores):,} rows are too few to hold {holdout:.0%} of them out")
     tried = ScoreCalibrator.fit(seen, columns, kind)
-    before, after = _sigmoid(unseen.logits), tried.probability(unseen)
+    before, after = unseen.probabilities, tried.probability(unseen)
     fitted = ScoreCalibrator.fit(scores, columns, kind)
     if picture is not None:
         assert unseen.clicks is not None
@@ -84,7 +84,7 @@ def apply(
     from etalage.artefact import whole_file
     from etalage.data.formats.source import read_columns
     from etalage.errors import DataError
-    from etalage.pipeline.scores import ScoreCalibrator, read_scores
+    from etalage.pipeline.scores import ScoreCalibrator
 
     if out.suffix not in (".csv", ".parquet"):
         raise DataError(f"{out} is neither .csv nor .parquet; choose one of them")
@@ -92,7 +92,7 @@ def apply(
     frame = read_columns(table, encoding=encoding)
     if column in frame.columns:
         raise DataError(f"{table} has a column {column!r} already; name another with --column")
-    p = fitted.probability(read_scores(table, fitted.columns, encoding))
+    p = fitted.probability(fitted.read(table, encoding=encoding))
     frame = frame.with_columns(pl.Series(column, p))
     with whole_file(out) as draft:
         if out.suffix == ".csv":
@@ -107,11 +107,11 @@ def report(
     table: Table, calibrator: Saved, label: Label = "label", encoding: Encoding = "utf-8"
 ) -> None:
     """Show how right the probabilities of a table are, before and after calibration."""
-    from etalage.pipeline.scores import ScoreCalibrator, read_scores
+    from etalage.pipeline.scores import ScoreCalibrator
 
     fitted = ScoreCalibrator.load(calibrator)
-    scores = read_scores(table, _labelled(fitted, label), encoding)
-    _show(_sigmoid(scores.logits), fitted.probability(scores), scores, f"{len(scores):,} rows")
+    scores = fitted.read(table, label, encoding)
+    _show(scores.probabilities, fitted.probability(scores), scores, f"{len(scores):,} rows")
 
 
 @app.command()
@@ -129,10 +129,10 @@ def monitor(
     Ends with status 3 where it rings.
     """
     from etalage.calibrate.alarm import DriftAlarm
-    from etalage.pipeline.scores import ScoreCalibrator, read_scores
+    from etalage.pipeline.scores import ScoreCalibrator
 
     fitted = ScoreCalibrator.load(calibrator)
-    scores = read_scores(table, _labelled(fitted, label), encoding)
+    scores = fitted.read(table, label, encoding)
     assert scores.clicks is not None
     alarm = DriftAlarm(alpha).add(fitted.probability(scores), scores.clicks)
     if not alarm.rings:
@@ -143,18 +143,6 @@ def monitor(
         f"clicks speak for logits moved by {alarm.shift:+g}"
     )
     raise typer.Exit(3)
-
-
-def _labelled(fitted: Any, label: str) -> Any:
-    from dataclasses import replace
-
-    return replace(fitted.columns, label=label)
-
-
-def _sigmoid(logits: Any) -> Any:
-    from etalage.calibrate.calibrator import sigmoid
-
-    return sigmoid(logits)
 
 
 def _show(before: Any, after: Any, scores: Any, title: str) -> None:

@@ -160,17 +160,17 @@ def _problems(
     early = int(((times >= 0) & (times < CLOCK_MS)).sum())
     if has_clock and early:
         found.append(
-            f"{counted(early, 'time lies', 'times lie')} before 1973 beside later ones; another "
+            f"{_counted(early, 'time lies', 'times lie')} before 1973 beside later ones; another "
             "unit, or missing times written as 0"
         )
     if now_ms is not None and has_clock and (ahead := int((times > now_ms).sum())):
-        late = counted(ahead, "time lies", "times lie")
+        late = _counted(ahead, "time lies", "times lie")
         found.append(f"{late} in the future; the latest is {utc(int(times.max()))}")
     if has_clock and times.min() < times.max() and (times % DAY_MS == 0).mean() > 0.99:
         found.append("times are days, so the order within a day is unknown")
     if n_duplicates:
         found.append(
-            f"{counted(n_duplicates, 'row repeats', 'rows repeat')} another in user, item and time"
+            f"{_counted(n_duplicates, 'row repeats', 'rows repeat')} another in user, item and time"
         )
     if n and (np.diff(log.offsets)[np.unique(log.users)] < 2).mean() > 0.5:
         found.append(
@@ -243,6 +243,6 @@ def _percent(share: float | None, digits: int = 1) -> str:
     return "cannot tell" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def counted(n: int, one: str, many: str) -> str:
+def _counted(n: int, one: str, many: str) -> str:
     """A number and its noun with its verb, where there may be one."""
     return f"{n:,} {one if n == 1 else many}"

@@ -60,9 +60,15 @@ _TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @cache
+def c_function(name: str) -> Callable[..., int] | None:
+    """A function of the libraries that are loaded, if there is one of this name."""
+    return getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None
+
+
+@cache
 def _parallel() -> Callable[..., None] | None:
     """`GOMP_parallel(task, data, n_threads, flags)` of the OpenMP that torch has loaded."""
-    start = getattr(ctypes.CDLL(None), "GOMP_parallel", None) if os.name == "posix" else None
+    start: Any = c_function("GOMP_parallel")
     if start is not None:
         start.argtypes = (_TASK, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
         start.restype = None

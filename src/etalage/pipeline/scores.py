@@ -6,7 +6,7 @@ Letters: n rows, F fields.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from etalage.artefact import whole_file
-from etalage.calibrate import (
-    KINDS,
-    Calibrator,
-    FieldEffects,
-    choose,
-    from_dict,
-)
-from etalage.calibrate.calibrator import Floats, log_odds
+from etalage.calibrate import CALIBRATORS, Calibrator, FieldEffects, choose, from_dict
+from etalage.calibrate.calibrator import Floats, log_odds, no_kind, sigmoid
 from etalage.data.formats.source import columns_of, label, read_columns
 from etalage.errors import BundleError, DataError, RecipeError, did_you_mean
 from etalage.seeds import generator
@@ -30,10 +24,6 @@ from etalage.seeds import generator
 EDGE = 1e-7
 """Probabilities of 0 and 1 are read as this and as what is left of 1."""
 FORMAT = 1
-CALIBRATORS: dict[str, type[Calibrator]] = {
-    **{kind.kind: kind for kind in KINDS},
-    FieldEffects.kind: FieldEffects,
-}
 
 
 @dataclass(frozen=True)
@@ -61,6 +51,11 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.logits)
+
+    @property
+    def probabilities(self) -> Floats:
+        """What the ranker said, (n,)."""
+        return sigmoid(self.logits)
 
     def part(self, rows: slice) -> Scores:
         """Some of the rows."""
@@ -128,10 +123,7 @@ class ScoreCalibrator:
             DataError: for rows that cannot be learnt from.
         """
         if kind != "auto" and kind not in CALIBRATORS:
-            raise RecipeError(
-                f"there is no calibrator {kind!r}{did_you_mean(kind, [*CALIBRATORS, 'auto'])} "
-                f"(known: auto, {', '.join(CALIBRATORS)})"
-            )
+            raise no_kind(kind, ["auto", *CALIBRATORS])
         if kind == FieldEffects.kind and not columns.fields:
             raise RecipeError("curves by value need a field; name one with --field")
         if kind not in ("auto", FieldEffects.kind) and columns.fields:
@@ -150,6 +142,10 @@ class ScoreCalibrator:
         fitted = cls(CALIBRATORS[kind](), columns, values)
         fitted.calibrator.fit(scores.logits, scores.clicks, fitted.context(scores), scores.weights)
         return fitted
+
+    def read(self, source: Any, label: str | None = None, encoding: str = "utf-8") -> Scores:
+        """Reads a table as `read_scores` does, by the columns that it was fitted on."""
+        return read_scores(source, replace(self.columns, label=label), encoding)
 
     def context(self, scores: Scores) -> NDArray[np.int64] | None:
         """Codes of the fields, (n, F); -1 for a value that is not known."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 from torch import Tensor
+
+from etalage.layers.threads import c_function
 
 TRIM, MMAP = -1, -3
 """M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)."""
@@ -29,7 +29,7 @@ def kept() -> Iterator[None]:
     Given back and taken again, each page of 4 kB is a fault and is zeroed, a tenth of a step of
     QNN-alpha. Does nothing where the allocator is not that of glibc.
     """
-    mallopt = _of_c("mallopt")
+    mallopt = c_function("mallopt")
     if mallopt is None:
         yield
         return
@@ -48,14 +48,8 @@ def on_large_pages(tensor: Tensor) -> Tensor:
     Rows that are read here and there in it each lie on another page of 4 kB, and finding the page
     costs as much as reading the row. Does nothing where the system is not Linux.
     """
-    advise, size = _of_c("madvise"), tensor.nbytes
+    advise, size = c_function("madvise"), tensor.nbytes
     if advise is not None and hasattr(mmap, "MADV_HUGEPAGE") and size >= LARGEST and tensor.is_cpu:
         first = -(-tensor.data_ptr() // PAGE) * PAGE
         advise(ctypes.c_void_p(first), ctypes.c_size_t(size - PAGE), mmap.MADV_HUGEPAGE)
     return tensor
-
-
-@cache
-def _of_c(name: str) -> Callable[..., int] | None:
-    """A function of the C library, if there is one of this name."""
-    return getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None
