@@ -166,6 +166,9 @@ def array(values: np.ndarray) -> bytes:
 
 
 VECTORS = np.ones((120, 16), np.float32)
+PLATT = {"kind": "platt", "slope": 1.0, "intercept": 0.0}
+SLOTS = {"kind": "fields", "curve": PLATT, "knots": [-1, 0, 1], "shapes": [[1], [1], [1]],
+         "codes": [[0]], "tables": [[[0, 0, 0]]]}  # fmt: skip
 NO_ITEMS = {"ids": ["a"], "titles": [], "categories": []}
 
 
@@ -184,11 +187,17 @@ NO_ITEMS = {"ids": ["a"], "titles": [], "categories": []}
         ("popular.npy", array(np.zeros(120, np.int32)), "every item once"),
         ("codes.npy", array(np.zeros((5, 3), np.int32)), "different catalogues"),
         ("calibrator.json", b"{}", "no calibrator"),
+        ("calibrator.json", orjson.dumps(PLATT | {"calibrate_by": {"weather": [-1, 0]}}),
+         "2 codes of 'weather' apart, the features of the bundle 0"),
+        ("calibrator.json", orjson.dumps(SLOTS | {"calibrate_by": {"slot": [-1, 0, 1]}}),
+         "3 codes of 'slot' apart, the features of the bundle 9"),
+        ("calibrator.json", orjson.dumps(SLOTS), r"by \(nothing\): this calibrator needs a cont"),
+        ("calibrator.json", orjson.dumps(SLOTS | {"calibrate_by": 3}), "cannot be served"),
         ("features/features.json", b"{}", "ranking features"),
         ("visitors.json", b'{"ids": ["a"], "offsets": [0, 2], "items": [1]}', "do not part"),
         ("visitors.json", b'{"ids": ["a"], "offsets": [0, 1], "items": [120]}', "not in the"),
     ],
-)
+)  # fmt: skip
 def test_parts_that_do_not_fit_are_refused(
     bundle: Path, name: str, content: bytes, message: str
 ) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from etalage.models.recommender import Recommender
 from etalage.pipeline.shop import item_names
 from etalage.recipe.recipe import Recipe
 from etalage.serve.bundle import write_bundle
+from etalage.serve.runtime.calibration import CalibrationFields, write_calibrator
 from etalage.serve.runtime.features import RankingFeatures
 from etalage.tokenize.semantic_ids import SemanticIds
 
@@ -35,6 +35,8 @@ class Served:
     ranker: Ranker | None = None
     features: RankingFeatures | None = None
     calibrator: Calibrator | None = None
+    fields: CalibrationFields = field(default_factory=CalibrationFields)
+    """What the calibrator is told of a row beside its logit."""
     order: Literal["retriever", "ranker"] = "retriever"
     """Whose scores order the list: which was better on validation data."""
 
@@ -87,7 +89,7 @@ def _fill(folder: Path, data: Dataset, served: Served) -> None:
         served.ranker.export(folder)
         served.features.save(folder / "features")
     if served.calibrator is not None:
-        (folder / "calibrator.json").write_text(json.dumps(served.calibrator.to_dict()))
+        write_calibrator(folder / "calibrator.json", served.calibrator, served.fields)
     (folder / "visitors.json").write_bytes(orjson.dumps(_visitors(data)))
 
 

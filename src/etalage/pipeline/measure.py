@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etalage.bench.record import CalibrationRecord, Measure, ReliabilityBin
-from etalage.calibrate import Calibrator
 from etalage.calibrate.calibrator import sigmoid
 from etalage.calibrate.measures import measures, reliability
 from etalage.data.dataset import Dataset
@@ -122,16 +121,16 @@ def comparisons(reports: dict[str, RankingReport], seed: int) -> list[dict[str, 
 
 
 def calibration_record(
-    calibrator: Calibrator, logits: NDArray[np.float32], rows: Impressions
+    method: str, logits: NDArray[np.float32], after: NDArray[np.float64], rows: Impressions
 ) -> CalibrationRecord:
-    """Reliability of test rows before and after calibration."""
-    before, after = sigmoid(logits), calibrator.probability(logits)
+    """Reliability of test rows before calibration and `after`, (R,)."""
+    before = sigmoid(logits)
 
     def bins(p: NDArray[np.float64]) -> list[ReliabilityBin]:
         return [ReliabilityBin(**asdict(row)) for row in reliability(p, rows.clicks)]
 
     return CalibrationRecord(
-        method=calibrator.kind,
+        method=method,
         before=bins(before),
         after=bins(after),
         metrics={"before": measures(before, rows.clicks), "after": measures(after, rows.clicks)},

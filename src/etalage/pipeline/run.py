@@ -24,7 +24,7 @@ from etalage.pipeline.measure import (
     request_ms,
 )
 from etalage.pipeline.monitors import check_monitors
-from etalage.pipeline.ranking import Window, train_ranker
+from etalage.pipeline.ranking import Window, check_fields, train_ranker
 from etalage.pipeline.shop import Shop, open_shop, spell_items
 from etalage.pipeline.stages import Say, Stages
 from etalage.pipeline.summary import record_of
@@ -51,7 +51,8 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
 
     Raises:
         RecipeError: for a model, a setting or a retriever that does not exist or cannot be
-            served, before any work.
+            served, before any work; for a field to calibrate by that the log does not have,
+            before any training.
     """
     models, retriever, ranker = planned(recipe)
     team = Team()
@@ -62,6 +63,8 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
     with stages.stage("data") as summary:
         shop = open_shop(recipe)
         summary.append(repr(shop.data).strip("<>"))
+        if ranker is not None:
+            check_fields(shop, recipe.ranking)
     if team.is_first:
         made_of = f"# etalage {__version__}, data {shop.data.hash}"
         _write(folder / "recipe.yaml", f"{made_of}\n{recipe.to_yaml()}")
@@ -85,8 +88,8 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
             window = Window.of(retriever, trained, recipe)
             metrics = window.calibrated.record.metrics
             before, after = (metrics[when]["ece"] for when in ("before", "after"))
-            kind = window.calibrated.calibrator.kind
-            summary.append(f"{kind}: error {before:.4f} -> {after:.4f}")
+            method = window.calibrated.record.method
+            summary.append(f"{method}: error {before:.4f} -> {after:.4f}")
     with stages.stage("evaluate") as summary:
         _evaluate(job, models, shop, window)
         summary.append(f"{len(shop.split.test):,} questions")
@@ -168,7 +171,7 @@ def _judged_window(job: Job, window: Window, shop: Shop) -> ModelRow:
     row = job.row(name, "ranked", trained.fit)
     row = _judged(job, row, window.both, shop, window.clicks)
     quality = row.quality | click_quality(calibrated.logits, test)
-    quality |= probability_quality(calibrated.calibrator.probability(calibrated.logits), test)
+    quality |= probability_quality(calibrated.probabilities, test)
     return row.model_copy(update={"quality": quality})
 
 

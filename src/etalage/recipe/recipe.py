@@ -73,6 +73,10 @@ class RankingRecipe(Config):
     """Items drawn for each one taken, where the log does not say what was shown."""
     max_rows: int = Field(1_000_000, ge=1000)
     """Training rows at most; the newest are kept."""
+    calibrate_by: tuple[str, ...] = ()
+    """Fields whose values get curves of their own when logits become probabilities: `item`,
+    `category`, `last_category` (of the newest item taken), or a column of what was shown that says
+    where and when, such as `device`. Without any, all rows are calibrated alike."""
 
 
 TRIVIAL = ("popularity", "item_knn_markov")

@@ -193,9 +193,10 @@ async def _score(request: Request, live: Live) -> dict[str, Any]:
     if not len(question.items):
         raise RequestError(422, "items must name at least one item of the catalogue")
     clock = Clock()
-    logits = engine.logits(question.history, question.items, question.context)
+    rows = engine.rows(question.history, question.items, question.context)
+    logits = engine.logits(rows)
     clock.lap("rank")
-    probabilities = engine.probability(logits)
+    probabilities = engine.probability(logits, rows["categories"])
     clock.lap("calibrate")
     content = {
         "items": engine.catalogue.ids.externals(question.items),

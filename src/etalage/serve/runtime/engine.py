@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-import orjson
 from numpy.typing import NDArray
 
-from etalage.calibrate import Calibrator, from_dict
+from etalage.calibrate import Calibrator
 from etalage.errors import BundleError
 from etalage.serve.bundle import read_manifest
+from etalage.serve.runtime.calibration import CalibrationFields, read_calibrator
 from etalage.serve.runtime.catalogue import Catalogue, Visitors
 from etalage.serve.runtime.features import RankingFeatures
 
@@ -74,12 +74,13 @@ class Engine:
         self.scan = _session(scan) if scan.exists() else None
         self.ranker = self.features = None
         self.calibrator: Calibrator | None = None
+        self.fields = CalibrationFields()
         if (folder / "ranker.onnx").exists():
             self.ranker = _session(folder / "ranker.onnx")
             self.features = RankingFeatures.load(folder / "features")
         if (folder / "calibrator.json").exists():
-            facts = orjson.loads((folder / "calibrator.json").read_bytes())
-            self.calibrator = from_dict(facts)
+            path = folder / "calibrator.json"
+            self.calibrator, self.fields = read_calibrator(path, self.features)
         self.n_candidates = int(self.manifest["n_candidates"])
         self.hides_seen = self.manifest["repeats"] == "hide"
         self.ranker_orders = self.manifest["order"] == "ranker"
@@ -137,34 +138,44 @@ class Engine:
             items, scores = items[:k], scores[:k]
         if self.ranker is not None and len(items):
             try:
-                logits = self.logits(history, items, context)
+                rows = self.rows(history, items, context)
+                logits, categories = self.logits(rows), rows["categories"]
                 clock.lap("rank")
                 if reorders:
                     order = (-logits).argsort(kind="stable")[:k]
                     items, scores, logits = items[order], logits[order], logits[order]
-                probabilities = self.probability(logits)
+                    categories = categories[order]
+                probabilities = self.probability(logits, categories)
                 clock.lap("calibrate")
             except Exception:  # then in the order of what came before
                 degraded = degraded or "ranking failed"
                 LOG.exception("ranking failed")
         return Answer(items[:k], scores[:k], probabilities, clock.laps, degraded)
 
-    def logits(
+    def rows(
         self,
         history: NDArray[np.int32],
         items: NDArray[np.int32],
         context: Mapping[str, Any] | None = None,
-    ) -> NDArray[np.float32]:
-        """Ranker logits of items (C,), where the bundle has a ranker."""
-        assert self.ranker is not None
+    ) -> dict[str, NDArray[Any]]:
+        """What the ranker reads of items (C,), where the bundle has a ranker."""
         assert self.features is not None
-        rows = self.features.rows(history, items, context or {})
+        return self.features.rows(history, items, context or {})
+
+    def logits(self, rows: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Ranker logits (C,) of what `rows` gave."""
+        assert self.ranker is not None
         logits: NDArray[np.float32] = self.ranker.run(["logit"], rows)[0]
         return logits
 
-    def probability(self, logits: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """Calibrated click probabilities; None where the bundle has no calibrator."""
-        return None if self.calibrator is None else self.calibrator.probability(logits)
+    def probability(
+        self, logits: NDArray[np.float32], categories: NDArray[np.int32]
+    ) -> NDArray[np.float64] | None:
+        """Calibrated click probabilities of logits (C,) and the `categories` of the same rows; None
+        where the bundle has no calibrator."""
+        if self.calibrator is None:
+            return None
+        return self.calibrator.probability(logits, self.fields.context(categories))
 
     def reasons(
         self, history: NDArray[np.int32], items: NDArray[np.int32]
