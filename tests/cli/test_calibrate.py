@@ -148,6 +148,18 @@ def test_what_is_no_calibrator_is_named(
     assert message in said.replace("\n", " ")
 
 
+def test_what_cannot_be_installed_is_named(tables: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "calibrator.json"
+    code, said = run("install", tmp_path, saved)
+    assert code == 1
+    assert "there is no calibrator" in said.replace("\n", " ")
+    run("fit", tables / "old.parquet", saved, "--kind", "platt")
+    for folder, message in ((tmp_path / "nowhere", "there is no folder"), (tmp_path, "no bundle")):
+        code, said = run("install", folder, saved)
+        assert code == 1
+        assert message in said.replace("\n", " ")
+
+
 def test_tables_of_other_forms_are_read_or_named(tables: Path, tmp_path: Path) -> None:
     frame = pl.read_parquet(tables / "old.parquet").head(4000)
     forms = {

@@ -103,6 +103,28 @@ def apply(
 
 
 @app.command()
+def install(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a run, or a bundle.")],
+    calibrator: Saved,
+) -> None:
+    """Put a calibrator into a bundle, in place of its own; a server takes it up as it runs.
+
+    It must have been fitted to what the bundle's ranker says before calibration, as logits or as
+    probabilities; `/score` answers the logits. Columns of fields are called as in the bundle (item,
+    category, last_category, or what requests say as context), and their values as in the log.
+    """
+    from etalage.cli.jobs import bundle_of
+    from etalage.pipeline.install import install as put
+    from etalage.pipeline.scores import ScoreCalibrator
+
+    place, fitted = bundle_of(bundle), ScoreCalibrator.load(calibrator)
+    installed = put(place, fitted)
+    for name, n_known in installed.n_known.items():
+        typer.echo(f"{name}: the bundle knows {n_known:,} of {len(fitted.values[name]):,} values")
+    typer.echo(f"{place}: {fitted.calibrator.kind}, model {installed.model_version}")
+
+
+@app.command()
 def report(
     table: Table, calibrator: Saved, label: Label = "label", encoding: Encoding = "utf-8"
 ) -> None:

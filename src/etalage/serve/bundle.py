@@ -9,7 +9,7 @@ scan.onnx          scores of all items from a state, in 8 bits       (optional, 
 popular.npy        items by popularity, for people without a history
 codes.npy          semantic ids, int32 (N, levels)                                   (optional)
 ranker.onnx        logits of candidates, with the folder features/                   (optional)
-calibrator.json    logits to probabilities                                           (optional)
+calibrator.json    logits to probabilities, and the fields it calibrates by          (optional)
 visitors.json      stored histories                                                  (optional)
 ```
 """
@@ -17,6 +17,7 @@ visitors.json      stored histories                                             
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,6 +33,8 @@ FORMAT = 3
 """3: the encoder and the ranker read one history without padding."""
 BUNDLE = Kind("bundle", "manifest.json", "etalage_bundle")
 NEEDED = ("items.json", "item_vectors.npy", "encoder.onnx", "popular.npy")
+SEALED = ("etalage_bundle", "library_version", "model_version", "created_utc", "files")
+"""What a manifest says by itself."""
 FACTS = ("name", "model_version", "history_length", "n_candidates", "order", "repeats")
 
 
@@ -50,25 +53,53 @@ def write_bundle(folder: Path, fill: Callable[[Path], None], facts: dict[str, An
     """
     with whole_folder(folder, BUNDLE) as draft:
         fill(draft)
-        files: dict[str, dict[str, Any]] = {
-            path.relative_to(draft).as_posix(): {
-                "sha256": sha256_of(path),
-                "bytes": path.stat().st_size,
-            }
-            for path in sorted(draft.rglob("*"))
-            if path.is_file()
+        _seal(draft, facts)
+
+
+def change_bundle(folder: Path, change: Callable[[Path], None]) -> dict[str, Any]:
+    """Writes a bundle again with some files changed, whole or not at all; returns its new manifest.
+
+    Args:
+        folder: of the bundle.
+        change: writes files into the copy handed to it.
+
+    Raises:
+        BundleError: for a bundle that is not sound, or that another process writes meanwhile.
+    """
+    manifest = read_manifest(folder)
+    with whole_folder(folder, BUNDLE) as draft:
+        for name in manifest["files"]:
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, draft / name)
+        if read_manifest(folder) != manifest:  # the copy may be half of each
+            raise BundleError(f"{folder} was written by another process meanwhile; do it again")
+        change(draft)
+        facts = {name: fact for name, fact in manifest.items() if name not in SEALED}
+        return _seal(draft, facts)
+
+
+def _seal(draft: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Writes the manifest of the files that lie in a folder, and returns it."""
+    files: dict[str, dict[str, Any]] = {
+        path.relative_to(draft).as_posix(): {
+            "sha256": sha256_of(path),
+            "bytes": path.stat().st_size,
         }
-        whole = hashlib.sha256("".join(f["sha256"] for f in files.values()).encode())
-        manifest = {
-            "etalage_bundle": FORMAT,
-            "library_version": version("etalage"),
-            "model_version": whole.hexdigest()[:12],
-            "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-            **facts,
-            "files": files,
-        }
-        text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
-        (draft / "manifest.json").write_bytes(text)
+        for path in sorted(draft.rglob("*"))
+        if path.is_file()
+    }
+    whole = hashlib.sha256("".join(f["sha256"] for f in files.values()).encode())
+    manifest = {
+        "etalage_bundle": FORMAT,
+        "library_version": version("etalage"),
+        "model_version": whole.hexdigest()[:12],
+        "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        **facts,
+        "files": files,
+    }
+    text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
+    (draft / "manifest.json").write_bytes(text)
+    return manifest
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
