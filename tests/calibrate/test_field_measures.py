@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from etalage.calibrate.field_measures import field_measures, gc_n, mvce
 from etalage.errors import DataError
@@ -72,6 +74,23 @@ def test_where_nothing_was_clicked_relative_errors_are_absent() -> None:
     assert "f_rce" not in found
     assert found["f_rce_smooth"] == pytest.approx(0.3)
     assert np.isnan(gc_n([0.1, 0.2], [0, 0], [1, 1]))
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.floats(0, 1), st.booleans(), st.integers(0, 3), st.integers(0, 4)),
+        min_size=1,
+        max_size=40,
+    ).filter(lambda rows: any(row[2] for row in rows))
+)
+@settings(max_examples=150, deadline=None)
+def test_a_weight_is_a_row_as_many_times(rows: list[tuple[float, bool, int, int]]) -> None:
+    p, y, w, values = (np.array(column) for column in zip(*rows, strict=True))
+    again = np.repeat(np.arange(len(p)), w)
+    one = field_measures(p, y, values, weights=w)
+    assert one == pytest.approx(
+        field_measures(p[again], y[again], values[again]), rel=1e-6, abs=1e-6
+    )
 
 
 def test_grouped_cal_n_by_hand() -> None:

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import kstest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from etalage.calibrate.measures import divergence, log_loss, measures, reliability, wilson
+from etalage.calibrate.measures import divergence, log_loss, measures
 from etalage.errors import DataError
 
 
@@ -49,22 +51,6 @@ def test_bins_by_hand() -> None:
     found = measures(p, y, n_bins=2)
     # bins {.1, .1} and {.5, .9}: |1 - .2| + |2 - 1.4|
     assert found["ece"] == pytest.approx((0.8 + 0.6) / 4)
-    bins = reliability(p, y, n_bins=2)
-    assert [(b.predicted, b.observed, b.count) for b in bins] == [(0.1, 0.5, 2), (0.7, 1.0, 2)]
-    assert all(b.low <= b.observed <= b.high for b in bins)
-
-
-def test_equal_probabilities_are_never_parted() -> None:
-    assert [b.count for b in reliability([0.2] * 50 + [0.3] * 50, [0, 1] * 50, n_bins=10)] == [
-        50,
-        50,
-    ]
-
-
-def test_wilson_by_hand() -> None:
-    low, high = wilson(np.array([0.5, 0.0]), np.array([10, 10]))
-    assert low.tolist() == pytest.approx([0.2366, 0.0], abs=1e-4)
-    assert high.tolist() == pytest.approx([0.7634, 0.2775], abs=1e-4)
 
 
 def test_certain_and_wrong_costs_a_finite_lot() -> None:
@@ -142,3 +128,27 @@ def test_gross_errors_have_no_chance_at_all() -> None:
 
 def test_one_probability_for_all_has_no_slope() -> None:
     assert "slope" not in measures([0.25] * 8, [1, 0] * 4)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 20), st.booleans(), st.integers(0, 3)), min_size=1, max_size=40
+    ).filter(lambda rows: any(row[2] for row in rows)),
+    n_bins=st.integers(1, 12),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_weight_is_a_row_as_many_times(rows: list[tuple[int, bool, int]], n_bins: int) -> None:
+    p, y, w = (np.array(column) for column in zip(*rows, strict=True))
+    again = np.repeat(np.arange(len(p)), w)
+    one = measures(p / 20, y, n_bins, weights=w)
+    other = measures((p / 20)[again], y[again], n_bins)
+    assert one.keys() == other.keys()
+    for name in one.keys() - {"slope", "intercept"}:
+        assert one[name] == pytest.approx(other[name], rel=1e-9, abs=1e-9), name
+
+
+def test_slopes_of_weighted_rows_are_those_of_as_many() -> None:
+    p, y = honest(500)
+    w = np.random.default_rng(1).integers(0, 4, 500)
+    one, other = measures(p, y, weights=w), measures(np.repeat(p, w), np.repeat(y, w))
+    assert one == pytest.approx(other)

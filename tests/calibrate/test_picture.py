@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from etalage.calibrate.measures import Bin, reliability
 from etalage.calibrate.picture import BOTTOM, LEFT, RIGHT, TOP, picture
+from etalage.calibrate.reliability import Bin, reliability
 
 BEFORE = [Bin(0.1, 0.05, 0.02, 0.1, 100), Bin(0.4, 0.2, 0.15, 0.3, 100)]
 AFTER = [Bin(0.05, 0.05, 0.02, 0.1, 150), Bin(0.2, 0.22, 0.15, 0.3, 50)]

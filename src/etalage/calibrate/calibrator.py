@@ -125,18 +125,23 @@ def checked_rows(
     """Logits, clicks and weights as float64 (n,); DataError for what cannot be learnt from."""
     values = checked_logits(logits)
     labels = checked_clicks(clicks, len(values))
+    return values, labels, checked_weights(weights, len(values))
+
+
+def checked_weights(weights: ArrayLike | None, n_rows: int) -> Floats:
+    """Weights as float64 (n,), 1 where there are none; DataError for what is none."""
     if weights is None:
-        return values, labels, np.ones(len(values))
+        return np.ones(n_rows)
     scales = np.asarray(weights, dtype=np.float64).ravel()
     right = np.isfinite(scales) & (scales >= 0)
-    if len(scales) != len(values) or not right.all() or not np.isfinite(scales.sum()):
+    if len(scales) != n_rows or not right.all() or not np.isfinite(scales.sum()):
         raise DataError(
-            f"weights must be {len(values):,} finite numbers with a finite sum, none negative; got "
+            f"weights must be {n_rows:,} finite numbers with a finite sum, none negative; got "
             f"{len(scales):,}, of which {int((~right).sum()):,} are negative, NaN or infinite"
         )
     if not scales.any():
         raise DataError("all weights are 0: there is nothing to learn from")
-    return values, labels, scales
+    return scales
 
 
 def checked_clicks(clicks: ArrayLike, n_rows: int) -> Floats:

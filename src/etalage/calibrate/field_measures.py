@@ -1,7 +1,7 @@
 """Are probabilities right for each site, user or advertiser, and not only in all?
 
 Letters: n rows, V values of a field; value v has n_v rows, S_y(v) clicks, S_p(v) expected clicks
-and V_v = Σ p (1 - p).
+and V_v = Σ p (1 - p). A weight of 2 is a row that was there twice, in all of them.
 
 - `f_ece`: (1/n) Σ_v |S_p(v) - S_y(v)| (Pan et al., 2020).
 - `f_rce`: Σ_v n_v |S_p(v) - S_y(v)| / S_y(v) over rows of values with a click. Values without one
@@ -19,13 +19,13 @@ and V_v = Σ p (1 - p).
 from __future__ import annotations
 
 from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etalage.calibrate.calibrator import Floats
-from etalage.calibrate.measures import TINY, checked_probabilities
-from etalage.errors import DataError
+from etalage.calibrate.measures import TINY, checked_probabilities, checked_weighted
 
 FLOOR = float(np.sqrt(2 / np.pi))
 SHUFFLES, PARTS = 10, 2000
@@ -33,33 +33,52 @@ GRID = np.geomspace(1e-8, 500, 400)
 """Expected clicks at which the noise of relative errors is computed."""
 
 
+class ValueSums(NamedTuple):
+    """Sums over the rows of each value, (V,)."""
+
+    rows: Floats
+    promised: Floats
+    """Expected clicks."""
+    clicked: Floats
+    noise: Floats
+    """Σ p (1 - p)."""
+
+
+def value_sums(p: Floats, y: Floats, w: Floats, codes: NDArray[Any], n_values: int) -> ValueSums:
+    """Sums of probabilities, clicks and weights (n,) by code (n,) from 0."""
+    columns = (w, w * p, w * y, w * p * (1 - p))
+    sums = (np.bincount(codes, column, n_values) for column in columns)
+    return ValueSums(*(s.astype(np.float64, copy=False) for s in sums))
+
+
 def field_measures(
-    probabilities: ArrayLike, clicks: ArrayLike, values: ArrayLike
+    probabilities: ArrayLike,
+    clicks: ArrayLike,
+    values: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
 ) -> dict[str, float]:
     """`f_ece` and `f_rce` with all that belongs to them, over the values (n,) of a field.
 
     What does not apply, `f_rce` where nothing was clicked, is absent.
     """
-    p, y = checked_probabilities(probabilities, clicks)
+    p, y, w, values = checked_weighted(probabilities, clicks, weights, np.asarray(values).ravel())
+    known, codes = np.unique(values, return_inverse=True)
     p = np.maximum(p, TINY)
-    codes, n_values = _codes(values, len(p))
-    ones = np.ones(len(p))
-    n, promised, clicked, noise = (
-        np.bincount(codes, weights, n_values).astype(np.float64, copy=False)
-        for weights in (ones, p, y, p * (1 - p))
-    )
+    n, promised, clicked, noise = value_sums(p, y, w, codes, len(known))
+    total = n.sum()
     gap = np.abs(promised - clicked)
     plain, smooth, relative = _chance(promised) * np.sqrt(noise / promised)
-    found = _with_floor("f_ece", float(gap.sum() / len(p)), float(plain.sum() / len(p)))
-    found |= _with_floor("f_rce_smooth", float(n @ (gap / (clicked + 1)) / len(p)),
-                         float(n @ smooth / len(p)))  # fmt: skip
+    found = _with_floor("f_ece", float(gap.sum() / total), float(plain.sum() / total))
+    found |= _with_floor("f_rce_smooth", float(n @ (gap / (clicked + 1)) / total),
+                         float(n @ smooth / total))  # fmt: skip
     kept = clicked > 0
     if kept.any():
         rows = n[kept].sum()
         value = n[kept] @ (gap[kept] / clicked[kept]) / rows
         floor = n[kept] @ relative[kept] / rows
         found |= _with_floor("f_rce", float(value), float(floor))
-        found["f_rce_coverage"] = float(rows / len(p))
+        found["f_rce_coverage"] = float(rows / total)
     return found
 
 
@@ -80,9 +99,9 @@ def gc_n(
     probabilities: ArrayLike, clicks: ArrayLike, values: ArrayLike, n_buckets: int = 10
 ) -> float:
     """Grouped Cal-N; NaN where nothing was clicked. No value has more buckets than clicks."""
-    p, y = checked_probabilities(probabilities, clicks)
+    p, y, _, values = checked_weighted(probabilities, clicks, None, np.asarray(values).ravel())
     p = np.maximum(p, TINY)
-    codes, _ = _codes(values, len(p))
+    _, codes = np.unique(values, return_inverse=True)
     order = np.lexsort((p, codes))
     total, weight = 0.0, 0.0
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
@@ -129,11 +148,3 @@ def _over_limits() -> Floats:
 def _with_floor(name: str, value: float, floor: float) -> dict[str, float]:
     excess = float(np.sqrt(max(value**2 - floor**2, 0.0)))
     return {name: value, f"{name}_floor": floor, f"{name}_excess": excess}
-
-
-def _codes(values: ArrayLike, n_rows: int) -> tuple[NDArray[np.int64], int]:
-    found = np.asarray(values).ravel()
-    if len(found) != n_rows:
-        raise DataError(f"there are {n_rows:,} probabilities but {len(found):,} values of a field")
-    known, codes = np.unique(found, return_inverse=True)
-    return codes.astype(np.int64), len(known)

@@ -1,4 +1,4 @@
-"""How far can probabilities be believed? Measures and the reliability diagram.
+"""How far can probabilities be believed? Measures of them.
 
 Letters: n rows, K bins; bin k has n_k rows, S_y(k) clicks and S_p(k) expected clicks.
 
@@ -17,78 +17,81 @@ Letters: n rows, K bins; bin k has n_k rows, S_y(k) clicks and S_p(k) expected c
 - `slope`, `intercept`: logistic regression of the clicks on the logit of p (Cox, 1958): 1 and 0
   when right, a slope below 1 when extremes are overdone, below 0 when the order is wrong.
 
+A weight of 2 is a row that was there twice, in all of them: sums of rows, clicks and variances are
+of weighted rows, so weights should be 1 in the mean. Weights that make up for how rows were drawn
+are no copies; by them floors and chances are too low.
+
 What does not apply is absent: `pcoc` where nothing was clicked, `slope` and `intercept` where all
 rows were clicked or none was, or all probabilities are one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from etalage.calibrate.calibrator import Floats, checked_clicks, log_odds
+from etalage.calibrate.calibrator import Floats, checked_clicks, checked_weights, log_odds
 from etalage.calibrate.logistic import logistic
 from etalage.errors import DataError
 
 TINY = 1e-7
-Z = 1.959964  # 97.5 % of the normal
 LEAST_RANGE = 0.3
 """Range of a walk, in its standard deviations, that is exceeded for certain but for 1e-40."""
 MOST_RANGE = 12.0
 """Range that is not reached but for 1e-30."""
 TERMS = 50
 """Of the series of the walk's range; enough up to that."""
+ROUNDING = 1e-9
+"""By which share a sum may miss what it should be."""
 
 
-@dataclass(frozen=True)
-class Bin:
-    """Rows of like probability; `low` and `high` hold 95 % by Wilson's interval."""
-
-    predicted: float
-    observed: float
-    low: float
-    high: float
-    count: int
-
-
-def measures(probabilities: ArrayLike, clicks: ArrayLike, n_bins: int = 20) -> dict[str, float]:
+def measures(
+    probabilities: ArrayLike,
+    clicks: ArrayLike,
+    n_bins: int = 20,
+    *,
+    weights: ArrayLike | None = None,
+) -> dict[str, float]:
     """All measures of this module that apply to these rows, by name."""
-    p, y = checked_probabilities(probabilities, clicks)
+    p, y, w = checked_weighted(probabilities, clicks, weights)
     cut = np.clip(p, TINY, 1 - TINY)
-    starts, order = _bins(p, n_bins)
-    gap = np.add.reduceat((p - y)[order], starts)
-    noise = np.sqrt(np.add.reduceat((p * (1 - p))[order], starts))
-    counts = np.diff(starts, append=len(p))
-    rates = np.add.reduceat(y[order], starts) / counts
-    overall = y.mean()
-    kuiper, chance = _kuiper(p[order], y[order])
+    starts, order = equal_bins(p, n_bins, w)
+    total = w.sum()
+    gap = np.add.reduceat((w * (p - y))[order], starts)
+    noise = np.sqrt(np.add.reduceat((w * p * (1 - p))[order], starts))
+    counts = np.add.reduceat(w[order], starts)
+    rates = np.add.reduceat((w * y)[order], starts) / counts
+    overall = w @ y / total
+    kuiper, chance = _kuiper(p[order], y[order], w[order])
     found = {
-        "log_loss": log_loss(p, y),
-        "brier": float(np.mean((p - y) ** 2)),
-        "ece": float(np.abs(gap).sum() / len(p)),
-        "ece_floor": float(np.sqrt(2 / np.pi) * noise.sum() / len(p)),
+        "log_loss": log_loss(p, y, w),
+        "brier": float(w @ (p - y) ** 2 / total),
+        "ece": float(np.abs(gap).sum() / total),
+        "ece_floor": float(np.sqrt(2 / np.pi) * noise.sum() / total),
         "mce": float(np.abs(gap / counts).max()),
         "kuiper": kuiper,
         "kuiper_p": chance,
-        "reliability": float((gap / counts) ** 2 @ counts / len(p)),
-        "resolution": float((rates - overall) ** 2 @ counts / len(p)),
+        "reliability": float((gap / counts) ** 2 @ counts / total),
+        "resolution": float((rates - overall) ** 2 @ counts / total),
         "uncertainty": float(overall * (1 - overall)),
     }
     if y.any():
-        found["pcoc"] = float(p.sum() / y.sum())
+        found["pcoc"] = float(w @ p / (w @ y))
     if 0 < y.sum() < len(y) and np.ptp(cut) > 0:
-        (slope,), found["intercept"] = logistic(log_odds(cut)[:, None], y, np.ones(len(y)))
+        (slope,), found["intercept"] = logistic(log_odds(cut)[:, None], y, w)
         found["slope"] = float(slope)
     return found
 
 
-def log_loss(probabilities: ArrayLike, clicks: ArrayLike) -> float:
+def log_loss(
+    probabilities: ArrayLike, clicks: ArrayLike, weights: ArrayLike | None = None
+) -> float:
     """Mean of -log of the probability of what happened."""
-    p, y = checked_probabilities(probabilities, clicks)
+    p, y, w = checked_weighted(probabilities, clicks, weights)
     p = np.clip(p, TINY, 1 - TINY)
-    return float(-np.mean(np.where(y == 1, np.log(p), np.log1p(-p))))
+    return float(-(w @ np.where(y == 1, np.log(p), np.log1p(-p))) / w.sum())
 
 
 def divergence(truth: ArrayLike, probabilities: ArrayLike) -> float:
@@ -100,13 +103,13 @@ def divergence(truth: ArrayLike, probabilities: ArrayLike) -> float:
     return float(np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))))
 
 
-def _kuiper(p: Floats, y: Floats) -> tuple[float, float]:
+def _kuiper(p: Floats, y: Floats, w: Floats) -> tuple[float, float]:
     """Statistic of rows in order of p, and the chance of as much under calibration."""
-    scale = np.sqrt((p * (1 - p)).sum())
+    scale = np.sqrt((w * p * (1 - p)).sum())
     if not scale:
         return 0.0, 1.0
     parted = np.diff(p, append=np.inf) > 0  # rows that are equal have no order
-    walk = np.append(np.cumsum(y - p)[parted], 0.0)
+    walk = np.append(np.cumsum(w * (y - p))[parted], 0.0)
     x = float(np.ptp(walk) / scale)
     if x < LEAST_RANGE:
         return x, 1.0
@@ -117,32 +120,14 @@ def _kuiper(p: Floats, y: Floats) -> tuple[float, float]:
     return x, float(np.clip(1 - below, 0, 1))
 
 
-def reliability(probabilities: ArrayLike, clicks: ArrayLike, n_bins: int = 15) -> list[Bin]:
-    """Equal-mass bins of probabilities, in rising order; fewer than asked where many are equal."""
-    p, y = checked_probabilities(probabilities, clicks)
-    starts, order = _bins(p, n_bins)
-    counts = np.diff(starts, append=len(p))
-    predicted = np.add.reduceat(p[order], starts) / counts
-    observed = np.add.reduceat(y[order], starts) / counts
-    low, high = wilson(observed, counts)
-    columns = (predicted, observed, low, high, counts)
-    return [Bin(*row) for row in zip(*(c.tolist() for c in columns), strict=True)]
-
-
-def wilson(rate: Floats, count: NDArray[np.integer]) -> tuple[Floats, Floats]:
-    """Wilson's 95 % interval of rates over counts."""
-    wide = 1 + Z**2 / count
-    middle = (rate + Z**2 / (2 * count)) / wide
-    reach = Z / wide * np.sqrt(rate * (1 - rate) / count + Z**2 / (4 * count**2))
-    return np.maximum(middle - reach, 0.0), np.minimum(middle + reach, 1.0)
-
-
-def _bins(p: Floats, n_bins: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First place of each bin in the order of p, and that order."""
+def equal_bins(p: Floats, n_bins: int, mass: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First place of each bin of equal mass (n,) in the order of p, and that order."""
     order = np.argsort(p, kind="stable")
-    ranked = p[order]
-    cuts = np.arange(min(n_bins, len(p))) * len(p) // min(n_bins, len(p))
-    return np.unique(np.searchsorted(ranked, ranked[cuts], side="left")), order
+    ranked, reached = p[order], np.cumsum(mass[order])
+    cuts = np.arange(n_bins) * reached[-1] / n_bins
+    cuts *= 1 + ROUNDING  # a sum that ends at a cut, but for its rounding, ends there
+    first = np.searchsorted(reached, cuts, side="right")  # the row that a cut falls into
+    return np.unique(np.searchsorted(ranked, ranked[first], side="left")), order
 
 
 def checked_probabilities(probabilities: ArrayLike, clicks: ArrayLike) -> tuple[Floats, Floats]:
@@ -152,3 +137,22 @@ def checked_probabilities(probabilities: ArrayLike, clicks: ArrayLike) -> tuple[
     if not ((p >= 0) & (p <= 1)).all():
         raise DataError("probabilities must lie between 0 and 1; were logits passed by mistake?")
     return p, y
+
+
+def checked_weighted(
+    probabilities: ArrayLike,
+    clicks: ArrayLike,
+    weights: ArrayLike | None,
+    *columns: NDArray[Any],
+) -> tuple[NDArray[Any], ...]:
+    """Probabilities, clicks, weights and columns beside them, (n,) each, without the rows whose
+    weight is 0; DataError for what is none."""
+    p, y = checked_probabilities(probabilities, clicks)
+    w = checked_weights(weights, len(p))
+    for column in columns:
+        if len(column) != len(p):
+            raise DataError(
+                f"there are {len(p):,} probabilities but {len(column):,} values beside them"
+            )
+    kept = slice(None) if w.all() else w > 0
+    return tuple(rows[kept] for rows in (p, y, w, *columns))

@@ -33,7 +33,7 @@ class ReliabilityBin(Protocol):
     @property
     def high(self) -> float: ...
     @property
-    def count(self) -> int: ...
+    def count(self) -> float: ...
 
 
 def picture(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]) -> str:
@@ -120,7 +120,7 @@ def _curve(bins: Sequence[ReliabilityBin], most: float, name: str, colour: str, 
         f'<circle cx="{_x(b.predicted, most)}" cy="{_y(b.observed, most)}" r="3" '
         f'fill="{colour}"><title>{name}: {100 * b.predicted:.2f} % predicted, '
         f"{100 * b.observed:.2f} % observed ({100 * b.low:.2f} to {100 * b.high:.2f}), "
-        f"{b.count:,} impressions</title></circle>"
+        f"{b.count:,.0f} impressions</title></circle>"
         for b in bins
     )
     return (
@@ -132,7 +132,7 @@ def _curve(bins: Sequence[ReliabilityBin], most: float, name: str, colour: str, 
 def _mass(columns: Sequence[tuple[Sequence[ReliabilityBin], str]], most: float) -> str:
     """Histograms of impressions over predicted rates, side by side in each slot of the axis."""
     slot = (RIGHT - LEFT) / N_SLOTS
-    counts = [[0] * N_SLOTS for _ in columns]
+    counts = [[0.0] * N_SLOTS for _ in columns]
     for row, (bins, _) in zip(counts, columns, strict=True):
         for b in bins:
             row[min(int(N_SLOTS * b.predicted / most), N_SLOTS - 1)] += b.count
@@ -146,7 +146,7 @@ def _mass(columns: Sequence[tuple[Sequence[ReliabilityBin], str]], most: float) 
                 bars.append(
                     f'<rect x="{LEFT + i * slot + side * wide:.1f}" y="{MASS_BOTTOM - high:.1f}" '
                     f'width="{wide - 0.5:.1f}" height="{high:.1f}" fill="{colour}">'
-                    f"<title>{n:,} impressions</title></rect>"
+                    f"<title>{n:,.0f} impressions</title></rect>"
                 )
     return "".join(bars)
 

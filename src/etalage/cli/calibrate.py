@@ -45,8 +45,8 @@ def fit(
     is fitted to all rows.
     """
     from etalage.artefact import whole_file
-    from etalage.calibrate.measures import reliability
     from etalage.calibrate.picture import picture as drawn
+    from etalage.calibrate.reliability import reliability
     from etalage.errors import DataError
     from etalage.pipeline.scores import ScoreCalibrator, ScoreColumns, read_scores
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from etalage.bench.record import CalibrationRecord, Measure, ReliabilityBin
 from etalage.calibrate.calibrator import sigmoid
-from etalage.calibrate.measures import measures, reliability
+from etalage.calibrate.measures import measures
+from etalage.calibrate.reliability import reliability
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.data.simulated import Truth

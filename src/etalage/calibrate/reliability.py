@@ -1,0 +1,110 @@
+"""Do the clicks come as often as they were promised? Rates of rows of like probability.
+
+Intervals are Wilson's. For rows that do not depend on one another a bootstrap gives the same, but
+too little where a bin has few clicks, and nothing where it has none. Rows of a game or of a user do
+depend, and by Wilson's interval they tell too much. With clusters, a bin counts for as many rows as
+a bootstrap over whole clusters c would have it: the variance of its clicks is
+
+    Σ_c (clicks of c - rate · rows of c)²,
+
+what infinitely many draws would give, so none is drawn.
+
+Letters: n rows, K bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from etalage.calibrate.calibrator import Floats
+from etalage.calibrate.measures import TINY, checked_weighted, equal_bins
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Rows of like probability; the true rate lies between `low` and `high` with a chance of 95 %,
+    or of the level that was asked for."""
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+    count: float
+    """Weight of its rows."""
+
+
+def reliability(
+    probabilities: ArrayLike,
+    clicks: ArrayLike,
+    n_bins: int = 15,
+    *,
+    weights: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    level: float = 0.95,
+) -> list[Bin]:
+    """Bins of probabilities, in rising order, each with as much to tell of its rate.
+
+    They hold equal Σ p (1 - p): equal clicks, as far as p is right, where clicks are rare, and
+    whatever was clicked does not move their edges. There are fewer than asked where many are equal.
+
+    Args:
+        probabilities: (n,).
+        clicks: (n,), each 0 or 1.
+        n_bins: how many bins to make.
+        weights: (n,), none negative; a row of 2 was there twice.
+        clusters: (n,) codes of what rows belong to; rows of different ones are independent.
+        level: chance that an interval holds its rate; 1 - 0.05 / n_bins is one for a whole curve,
+            all of which then lies in its band with 95 % (Bonferroni).
+    """
+    columns = () if clusters is None else (np.asarray(clusters).ravel(),)
+    p, y, w, *codes = checked_weighted(probabilities, clicks, weights, *columns)
+    starts, order = equal_bins(p, n_bins, w * np.maximum(p * (1 - p), TINY))
+    counts = np.add.reduceat(w[order], starts)
+    predicted = np.add.reduceat((w * p)[order], starts) / counts
+    observed = np.add.reduceat((w * y)[order], starts) / counts
+    worth = counts
+    if codes:
+        bins = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(p)))
+        errors = w[order] * (y[order] - observed[bins])
+        effect = _design_effect(codes[0][order], bins, errors, counts, observed)
+        worth = counts / effect
+    low, high = wilson(observed, worth, level)
+    rows = (predicted, observed, low, high, counts)
+    return [Bin(*row) for row in zip(*(c.tolist() for c in rows), strict=True)]
+
+
+def _design_effect(
+    clusters: NDArray[Any], bins: NDArray[np.int64], errors: Floats, counts: Floats, rates: Floats
+) -> Floats:
+    """Variance of the rate of each bin over that of as many independent rows, (K,), at least 1.
+
+    It is the bin's own, or that of all bins together where that is more: few clicks have had no
+    chance to fall into the same cluster. Errors are y - rate of the bin, weighted, (n,).
+    """
+    n_bins = len(counts)
+    _, codes = np.unique(clusters, return_inverse=True)
+    pairs, at = np.unique(codes * n_bins + bins, return_inverse=True)
+    parts = np.bincount(pairs % n_bins, minlength=n_bins)  # clusters that a bin has rows of
+    squares = np.bincount(pairs % n_bins, np.bincount(at, errors) ** 2, n_bins)
+    variance = squares * parts / np.maximum(parts - 1, 1)
+    independent = counts * rates * (1 - rates)
+    tells = (parts > 1) & (independent > 0)
+    if not tells.any():  # a cluster is no more than a row
+        return np.full(n_bins, max(float(counts.sum() / parts.sum()), 1.0))
+    pooled = variance[tells].sum() / independent[tells].sum()
+    own = np.divide(variance, independent, out=np.zeros(n_bins), where=tells)
+    return np.maximum(np.maximum(own, pooled), 1.0)
+
+
+def wilson(rate: Floats, count: NDArray[Any], level: float = 0.95) -> tuple[Floats, Floats]:
+    """Wilson's interval of rates over counts."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    wide = 1 + z**2 / count
+    middle = (rate + z**2 / (2 * count)) / wide
+    reach = z / wide * np.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
+    return np.maximum(middle - reach, 0.0), np.minimum(middle + reach, 1.0)
