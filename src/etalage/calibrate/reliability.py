@@ -70,34 +70,43 @@ def reliability(
     worth = counts
     if codes:
         bins = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(p)))
-        errors = w[order] * (y[order] - observed[bins])
-        effect = _design_effect(codes[0][order], bins, errors, counts, observed)
-        worth = counts / effect
+        errors, noise = y[order] - observed[bins], counts * observed * (1 - observed)
+        worth = counts / design_effect(codes[0][order], bins, errors, w[order], noise)
     low, high = wilson(observed, worth, level)
     rows = (predicted, observed, low, high, counts)
     return [Bin(*row) for row in zip(*(c.tolist() for c in rows), strict=True)]
 
 
-def _design_effect(
-    clusters: NDArray[Any], bins: NDArray[np.int64], errors: Floats, counts: Floats, rates: Floats
+def design_effect(
+    clusters: NDArray[Any],
+    groups: NDArray[np.integer],
+    errors: Floats,
+    weights: Floats,
+    noise: Floats,
 ) -> Floats:
-    """Variance of the rate of each bin over that of as many independent rows, (K,), at least 1.
+    """Variance of the clicks of each group over that of as many independent rows, (K,), at least 1.
 
-    It is the bin's own, or that of all bins together where that is more: few clicks have had no
-    chance to fall into the same cluster. Errors are y - rate of the bin, weighted, (n,).
+    It is the group's own, or that of all groups together where that is more: few clicks have had no
+    chance to fall into the same cluster.
+
+    Args:
+        clusters: (n,) codes of what rows belong to.
+        groups: (n,) codes from 0 to K - 1.
+        errors: (n,) y less the rate that the group has, so that they sum to 0 in each group.
+        weights: (n,), above 0.
+        noise: (K,) variance if rows were independent.
     """
-    n_bins = len(counts)
+    n_groups = len(noise)
     _, codes = np.unique(clusters, return_inverse=True)
-    pairs, at = np.unique(codes * n_bins + bins, return_inverse=True)
-    parts = np.bincount(pairs % n_bins, minlength=n_bins)  # clusters that a bin has rows of
-    squares = np.bincount(pairs % n_bins, np.bincount(at, errors) ** 2, n_bins)
+    pairs, at = np.unique(codes * n_groups + groups, return_inverse=True)
+    parts = np.bincount(pairs % n_groups, minlength=n_groups)  # clusters that a group has rows of
+    squares = np.bincount(pairs % n_groups, np.bincount(at, weights * errors) ** 2, n_groups)
     variance = squares * parts / np.maximum(parts - 1, 1)
-    independent = counts * rates * (1 - rates)
-    tells = (parts > 1) & (independent > 0)
+    tells = (parts > 1) & (noise > 0)
     if not tells.any():  # a cluster is no more than a row
-        return np.full(n_bins, max(float(counts.sum() / parts.sum()), 1.0))
-    pooled = variance[tells].sum() / independent[tells].sum()
-    own = np.divide(variance, independent, out=np.zeros(n_bins), where=tells)
+        return np.full(n_groups, max(float(weights.sum() / parts.sum()), 1.0))
+    pooled = variance[tells].sum() / noise[tells].sum()
+    own = np.divide(variance, noise, out=np.zeros(n_groups), where=tells)
     return np.maximum(np.maximum(own, pooled), 1.0)
 
 
