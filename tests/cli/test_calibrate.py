@@ -42,7 +42,11 @@ def test_curves_by_value_are_fitted_reported_and_applied(tables: Path, tmp_path:
     assert "relative error by site" in text
     assert "fields, fitted to 30,000 rows" in text
     assert picture.read_text().startswith("<svg")
-    code, text = run("report", tables / "new.parquet", saved)
+    assert "Largest values of site" in picture.read_text()
+    page = tmp_path / "page.html"
+    code, text = run("report", tables / "new.parquet", saved, "--picture", page)
+    assert "All values of site" in page.read_text()
+    assert "new.parquet: 30,000 rows" in page.read_text()
     assert code == 0, text
     assert "by chance alone" in text
     code, text = run("apply", tables / "new.csv", saved, tmp_path / "out.csv", "--column", "p")
@@ -98,6 +102,58 @@ def test_logits_and_weights_are_read(tables: Path, tmp_path: Path) -> None:
         json.loads((tmp_path / n).read_text())["calibrator"] for n in ("one.json", "two.json")
     )
     assert one["slope"] == pytest.approx(two["slope"], rel=1e-3)
+
+
+def test_reports_are_weighted_as_the_fit_was_where_they_can_be(
+    tables: Path, tmp_path: Path
+) -> None:
+    frame = pl.read_parquet(tables / "new.parquet").head(3000)
+    rng = np.random.default_rng(0)
+    frame = frame.with_columns(w=pl.Series(rng.integers(0, 4, 3000).astype(float)))
+    frame.write_parquet(tmp_path / "weighted.parquet")
+    again = frame.select(pl.all().repeat_by(pl.col("w").cast(pl.Int64))).explode(pl.all())
+    again = again.drop_nulls("w").drop("w")
+    again.write_parquet(tmp_path / "again.parquet")
+    saved = tmp_path / "c.json"
+    words = ("--weight", "w", "--field", "site")
+    code, text = run("fit", tmp_path / "weighted.parquet", saved, *words)
+    assert code == 0, text
+    assert "600 rows held out, weighted by 'w'" in " ".join(text.split())
+    one, other = (run("report", tmp_path / f"{n}.parquet", saved) for n in ("weighted", "again"))
+    assert "weighted by 'w'" in " ".join(one[1].split())
+    assert "each counted once: there is no 'w'" in " ".join(other[1].split())
+    assert rows_of(one[1]) == rows_of(other[1])
+    code, text = run("monitor", tmp_path / "again.parquet", saved)
+    assert code in (0, 3), text
+
+
+def rows_of(text: str) -> list[str]:
+    """Lines of a table."""
+    return [" ".join(line.split()) for line in text.splitlines() if line.startswith("│")]
+
+
+def test_clusters_widen_the_bands_of_a_report(tables: Path, tmp_path: Path) -> None:
+    frame = pl.read_parquet(tables / "new.parquet").head(5000)
+    games = [None if n < 50 else f"game {n}" for n in range(5000)]
+    frame = frame.with_columns(game=pl.Series(games))
+    pl.concat([frame] * 4).write_parquet(tmp_path / "games.parquet")
+    saved = tmp_path / "c.json"
+    run("fit", tables / "old.parquet", saved)
+    words = ("report", tmp_path / "games.parquet", saved)
+    for name, more in (("a", ()), ("b", ("--cluster", "game"))):
+        code, text = run(*words, "--picture", tmp_path / f"{name}.svg", *more)
+        assert code == 0, text
+    assert (tmp_path / "a.svg").read_text() != (tmp_path / "b.svg").read_text()
+    assert "Rows of a cluster" in (tmp_path / "b.svg").read_text()
+    code, text = run(*words, "--cluster", "game")
+    assert code == 1
+    assert "--picture" in text
+    code, text = run(*words, "--cluster", "gam", "--picture", tmp_path / "c.svg")
+    assert code == 1
+    assert "did you mean 'game'" in " ".join(text.split())
+    code, text = run(*words, "--picture", tmp_path / "c.pdf")
+    assert code == 1
+    assert "neither .html nor .svg" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

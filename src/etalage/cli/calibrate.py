@@ -12,6 +12,10 @@ Score = Annotated[str, typer.Option(help="Column of scores.")]
 Label = Annotated[str, typer.Option(help="Column that is 1 where it was clicked, else 0.")]
 Logits = Annotated[bool, typer.Option("--logits", help="Scores are logits, not probabilities.")]
 Encoding = Annotated[str, typer.Option(help="Encoding of text files, for example latin-1.")]
+Picture = Annotated[
+    Path | None,
+    typer.Option(help="Write diagrams of all rows and by field to this file (.html or .svg)."),
+]
 Saved = Annotated[Path, typer.Argument(help="A calibrator, as `fit` writes it.")]
 
 
@@ -34,9 +38,7 @@ def fit(
     holdout: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Share of the last rows to be judged on.")
     ] = 0.2,
-    picture: Annotated[
-        Path | None, typer.Option(help="Write a reliability diagram to this SVG file.")
-    ] = None,
+    picture: Picture = None,
     encoding: Encoding = "utf-8",
 ) -> None:
     """Fit a calibrator, and show what it does on rows that it has not seen.
@@ -44,12 +46,10 @@ def fit(
     It is judged on the last rows of the table, fitted to those before them; the one that is written
     is fitted to all rows.
     """
-    from etalage.artefact import whole_file
-    from etalage.calibrate.picture import picture as drawn
-    from etalage.calibrate.reliability import reliability
     from etalage.errors import DataError
     from etalage.pipeline.scores import ScoreCalibrator, ScoreColumns, read_scores
 
+    _check_picture(picture)
     columns = ScoreColumns(score, label, tuple(field or ()), weight, logits)
     scores = read_scores(table, columns, encoding)
     cut = round((1 - holdout) * len(scores))
@@ -59,14 +59,11 @@ def fit(
     tried = ScoreCalibrator.fit(seen, columns, kind)
     before, after = unseen.probabilities, tried.probability(unseen)
     fitted = ScoreCalibrator.fit(scores, columns, kind)
+    title = f"{len(unseen):,} rows held out" + _weighted_by(weight)
     if picture is not None:
-        assert unseen.clicks is not None
-        bins = [reliability(p, unseen.clicks) for p in (before, after)]
-        with whole_file(picture) as draft:
-            draft.write_text(drawn(*bins), encoding="utf-8")
+        _draw(picture, before, after, unseen, f"{Path(table).name}: {title}")
     fitted.save(out)
-    once = "" if weight is None else ", each counted once"
-    _show(before, after, unseen, f"{len(unseen):,} rows held out{once}")
+    _show(before, after, unseen, title)
     typer.echo(f"{out}: {fitted.calibrator.kind}, fitted to {len(scores):,} rows")
 
 
@@ -126,14 +123,45 @@ def install(
 
 @app.command()
 def report(
-    table: Table, calibrator: Saved, label: Label = "label", encoding: Encoding = "utf-8"
+    table: Table,
+    calibrator: Saved,
+    label: Label = "label",
+    picture: Picture = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of games, users: their rows depend on one another, and widen "
+            "the picture's bands."
+        ),
+    ] = None,
+    encoding: Encoding = "utf-8",
 ) -> None:
-    """Show how right the probabilities of a table are, before and after calibration."""
-    from etalage.pipeline.scores import ScoreCalibrator
+    """Show how right the probabilities of a table are, before and after calibration.
 
+    Rows are weighted if they were when it was fitted, and the table has that column.
+    """
+    from dataclasses import replace
+
+    from etalage.data.formats.source import columns_of
+    from etalage.errors import RecipeError
+    from etalage.pipeline.scores import ScoreCalibrator, read_scores
+
+    _check_picture(picture)
+    if cluster is not None and picture is None:
+        raise RecipeError("--cluster widens the bands of a picture; name its file with --picture")
     fitted = ScoreCalibrator.load(calibrator)
-    scores = fitted.read(table, label, encoding)
-    _show(scores.probabilities, fitted.probability(scores), scores, f"{len(scores):,} rows")
+    weight = fitted.columns.weight
+    if weight not in columns_of(table, encoding):
+        weight = None
+    columns = replace(fitted.columns, label=label, weight=weight, cluster=cluster)
+    scores = read_scores(table, columns, encoding)
+    before, after = scores.probabilities, fitted.probability(scores)
+    title = f"{len(scores):,} rows" + _weighted_by(weight)
+    if fitted.columns.weight != weight:
+        title += f", each counted once: there is no {fitted.columns.weight!r}"
+    if picture is not None:
+        _draw(picture, before, after, scores, f"{Path(table).name}: {title}")
+    _show(before, after, scores, title)
 
 
 @app.command()
@@ -167,6 +195,31 @@ def monitor(
     raise typer.Exit(3)
 
 
+def _weighted_by(weight: str | None) -> str:
+    return "" if weight is None else f", weighted by {weight!r}"
+
+
+def _check_picture(picture: Path | None) -> None:
+    from etalage.errors import DataError
+
+    if picture is not None and picture.suffix not in (".html", ".svg"):
+        raise DataError(f"{picture} is neither .html nor .svg; choose one of them")
+
+
+def _draw(picture: Path, before: Any, after: Any, scores: Any, title: str) -> None:
+    """Writes what `sections` shows of rows."""
+    from etalage.artefact import whole_file
+    from etalage.calibrate.sheet import Field, as_html, as_svg, sections
+
+    fields = {name: Field(*scores.coded(name)) for name in scores.fields}
+    parts = sections(
+        before, after, scores.clicks, fields, weights=scores.weights, clusters=scores.clusters
+    )
+    drawn = as_html if picture.suffix == ".html" else as_svg
+    with whole_file(picture) as draft:
+        draft.write_text(drawn(title, parts), encoding="utf-8")
+
+
 def _show(before: Any, after: Any, scores: Any, title: str) -> None:
     """Measures before and after, with those of each field beside their floors."""
     from rich.console import Console
@@ -176,7 +229,8 @@ def _show(before: Any, after: Any, scores: Any, title: str) -> None:
     from etalage.calibrate.field_measures import field_measures
     from etalage.calibrate.measures import measures
 
-    found = [measures(p, scores.clicks) for p in (before, after)]
+    weights = scores.weights
+    found = [measures(p, scores.clicks, weights=weights) for p in (before, after)]
     names = {
         "log_loss": "log-loss",
         "pcoc": "predicted / observed",
@@ -185,15 +239,16 @@ def _show(before: Any, after: Any, scores: Any, title: str) -> None:
         "kuiper_p": "chance of such a walk",
         "slope": "slope (1 is right)",
     }
-    for name, values in scores.fields.items():
+    for name in scores.fields:
+        codes, _ = scores.coded(name)
         for each, p in zip(found, (before, after), strict=True):
-            measured = field_measures(p, scores.clicks, values.fill_null("").to_numpy())
+            measured = field_measures(p, scores.clicks, codes, weights=weights)
             each |= {f"{name} {key}": value for key, value in measured.items()}
         names |= {
             f"{name} f_rce": f"relative error by {escape(name)}",
             f"{name} f_rce_floor": "  … by chance alone",
         }
-    shown = RichTable("measure", "before", "after", title=title)
+    shown = RichTable("measure", "before", "after", title=escape(title))
     for key, text in names.items():
         cells = [f"{each[key]:.4f}" if key in each else "–" for each in found]
         shown.add_row(text, *cells)

@@ -37,6 +37,8 @@ class ScoreColumns:
     weight: str | None = None
     is_logit: bool = False
     """Whether scores are logits, and not probabilities."""
+    cluster: str | None = None
+    """Whose rows depend on one another: a game, a user."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Scores:
     weights: Floats | None  # (n,)
     fields: dict[str, pl.Series]
     """Values as text, null where there is none."""
+    clusters: NDArray[np.int64] | None = None
+    """Codes, (n,); a row without a value is one of its own."""
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -62,9 +66,16 @@ class Scores:
         clicks, weights = (
             None if column is None else column[rows] for column in (self.clicks, self.weights)
         )
+        clusters = None if self.clusters is None else self.clusters[rows]
         start, stop, _ = rows.indices(len(self))
         fields = {name: column[start:stop] for name, column in self.fields.items()}
-        return Scores(self.logits[rows], clicks, weights, fields)
+        return Scores(self.logits[rows], clicks, weights, fields, clusters)
+
+    def coded(self, field: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Values of a field as codes from 0, (n,), and what they stand for; rows without a value
+        have that of empty text."""
+        column = self.fields[field].fill_null("")
+        return _codes(column), column.unique().sort().to_list()
 
 
 def read_scores(source: Any, columns: ScoreColumns, encoding: str = "utf-8") -> Scores:
@@ -74,7 +85,7 @@ def read_scores(source: Any, columns: ScoreColumns, encoding: str = "utf-8") -> 
         DataError: for a column that is missing or no number, a probability outside of [0, 1], a
             logit that is not finite, or a table without rows.
     """
-    asked = [columns.score, columns.label, columns.weight, *columns.fields]
+    asked = [columns.score, columns.label, columns.weight, columns.cluster, *columns.fields]
     names = list(dict.fromkeys(name for name in asked if name is not None))
     known = columns_of(source, encoding)
     for name in names:
@@ -98,7 +109,8 @@ def read_scores(source: Any, columns: ScoreColumns, encoding: str = "utf-8") -> 
     clicks = None if columns.label is None else _numbers(frame, columns.label)
     weights = None if columns.weight is None else _numbers(frame, columns.weight)
     fields = {name: _cast(frame[name], pl.String) for name in columns.fields}
-    return Scores(scores, clicks, weights, fields)
+    clusters = None if columns.cluster is None else _clusters(frame[columns.cluster])
+    return Scores(scores, clicks, weights, fields, clusters)
 
 
 class ScoreCalibrator:
@@ -144,8 +156,9 @@ class ScoreCalibrator:
         return fitted
 
     def read(self, source: Any, label: str | None = None, encoding: str = "utf-8") -> Scores:
-        """Reads a table as `read_scores` does, by the columns that it was fitted on."""
-        return read_scores(source, replace(self.columns, label=label), encoding)
+        """Reads a table as `read_scores` does, by the columns that it was fitted on; without
+        weights, which what is served has none of."""
+        return read_scores(source, replace(self.columns, label=label, weight=None), encoding)
 
     def context(self, scores: Scores) -> NDArray[np.int64] | None:
         """Codes of the fields, (n, F); -1 for a value that is not known."""
@@ -164,7 +177,11 @@ class ScoreCalibrator:
 
     def save(self, path: Path) -> None:
         """Writes it as JSON, at once or not at all."""
-        columns = {"score": self.columns.score, "is_logit": self.columns.is_logit}
+        columns = {
+            "score": self.columns.score,
+            "is_logit": self.columns.is_logit,
+            "weight": self.columns.weight,
+        }
         facts = {
             "etalage_calibrator": FORMAT,
             "columns": columns,
@@ -182,9 +199,11 @@ class ScoreCalibrator:
             if facts["etalage_calibrator"] != FORMAT:
                 raise ValueError(f"its format is {facts['etalage_calibrator']!r}, not {FORMAT}")
             values = {str(name): [str(v) for v in held] for name, held in facts["values"].items()}
+            weight = facts["columns"].get("weight")
             columns = ScoreColumns(
                 str(facts["columns"]["score"]),
                 fields=tuple(values),
+                weight=None if weight is None else str(weight),
                 is_logit=bool(facts["columns"]["is_logit"]),
             )
             return cls(from_dict(facts["calibrator"]), columns, values)
@@ -211,6 +230,18 @@ def _numbers(frame: pl.DataFrame, name: str) -> Floats:
             + (f"; so are {found.null_count() - 1:,} more" if found.null_count() > 1 else "")
         )
     return found.to_numpy()
+
+
+def _codes(column: pl.Series) -> NDArray[np.int64]:
+    """From 0, in the order of the values, of which none is null."""
+    return column.rank("dense").cast(pl.Int64).to_numpy() - 1
+
+
+def _clusters(column: pl.Series) -> NDArray[np.int64]:
+    text = _cast(column, pl.String)
+    alone = text.is_null().to_numpy()
+    codes = _codes(text.fill_null(""))
+    return np.where(alone, len(codes) + np.arange(len(codes)), codes)
 
 
 def _cast(column: pl.Series, kind: type[pl.DataType]) -> pl.Series:
