@@ -112,6 +112,18 @@ def test_a_bin_without_clicks_has_a_band_as_wide_as_clusters_ask() -> None:
         assert b.high - b.low > 3 * (alone.high - alone.low)
 
 
+def test_rows_of_their_own_are_not_widened_by_clusters_elsewhere() -> None:
+    rng = np.random.default_rng(0)
+    p, won, game = games(rng, 200, 50)
+    low = p < 0.5
+    p = np.where(low, p, 0.9)
+    game = np.where(low, game, 200 + np.arange(len(p)))
+    won = np.where(low, won, rng.random(len(p)) < 0.9)
+    alone, held = reliability(p, won, 6), reliability(p, won, 6, clusters=game)
+    assert held[0].high - held[0].low > 4 * (alone[0].high - alone[0].low)
+    assert (held[-1].low, held[-1].high) == pytest.approx((alone[-1].low, alone[-1].high), rel=1e-3)
+
+
 def test_one_cluster_tells_as_much_as_a_row() -> None:
     (b,) = reliability([0.3] * 40, [1] * 40, clusters=["a"] * 40)
     (row,) = reliability([0.3], [1])

@@ -87,7 +87,8 @@ def design_effect(
     """Variance of the clicks of each group over that of as many independent rows, (K,), at least 1.
 
     It is the group's own, or that of all groups together where that is more: few clicks have had no
-    chance to fall into the same cluster.
+    chance to fall into the same cluster. That of all is at most what it would be if the rows of a
+    cluster were one row.
 
     Args:
         clusters: (n,) codes of what rows belong to.
@@ -99,15 +100,16 @@ def design_effect(
     n_groups = len(noise)
     _, codes = np.unique(clusters, return_inverse=True)
     pairs, at = np.unique(codes * n_groups + groups, return_inverse=True)
-    parts = np.bincount(pairs % n_groups, minlength=n_groups)  # clusters that a group has rows of
-    squares = np.bincount(pairs % n_groups, np.bincount(at, weights * errors) ** 2, n_groups)
+    of = pairs % n_groups  # groups of the pairs of a cluster and a group
+    parts = np.bincount(of, minlength=n_groups)
+    sizes = np.bincount(at, weights)
+    most = np.bincount(of, sizes**2, n_groups) / np.bincount(of, sizes, n_groups)
+    squares = np.bincount(of, np.bincount(at, weights * errors) ** 2, n_groups)
     variance = squares * parts / np.maximum(parts - 1, 1)
     tells = (parts > 1) & (noise > 0)
-    if not tells.any():  # a cluster is no more than a row
-        return np.full(n_groups, max(float(weights.sum() / parts.sum()), 1.0))
-    pooled = variance[tells].sum() / noise[tells].sum()
     own = np.divide(variance, noise, out=np.zeros(n_groups), where=tells)
-    return np.maximum(np.maximum(own, pooled), 1.0)
+    pooled = variance[tells].sum() / noise[tells].sum() if tells.any() else np.inf
+    return np.maximum(np.maximum(own, np.minimum(pooled, most)), 1.0)
 
 
 def wilson(rate: Floats, count: NDArray[Any], level: float = 0.95) -> tuple[Floats, Floats]:
