@@ -12,15 +12,15 @@ import argparse
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from calibration_methods import NETWORKS, PLAIN
 from claims import record
 from etalage.artefact import sha256_of
-from etalage.calibrate import KINDS, FieldEffects
 from etalage.calibrate.calibrator import log_odds, sigmoid
 from etalage.calibrate.field_measures import field_measures
 from etalage.calibrate.measures import measures
@@ -44,12 +44,6 @@ OUTCOMES = {
     "march_madness_in_game_men": ("prob1",),
     "nfl_playoffs": ("make_playoffs", "win_division", "make_superbowl"),
     "us_senate_election_night": ("probwin",),
-}
-METHODS: dict[str, Any] = {
-    **{kind.kind: kind for kind in KINDS},
-    "fields, intercept": lambda: FieldEffects(n_bases=1),
-    "fields, intercept and slope": lambda: FieldEffects(n_bases=2),
-    "fields": FieldEffects,
 }
 
 
@@ -109,6 +103,12 @@ def losses(logits: NDArray[np.float64], clicks: NDArray[np.int8]) -> NDArray[np.
     return np.logaddexp(0, logits) - clicks * logits
 
 
+def spread(gaps: NDArray[np.float64], clusters: NDArray[np.int64]) -> float:
+    """Standard error of the mean of gaps (n,), whose clusters are independent, (n,)."""
+    _, codes = np.unique(clusters, return_inverse=True)
+    return float(np.sqrt((np.bincount(codes, gaps - gaps.mean()) ** 2).sum()) / len(gaps))
+
+
 def main() -> None:
     logs = ("forecasts", *FIELDS)
     parser = argparse.ArgumentParser()
@@ -120,7 +120,9 @@ def main() -> None:
         title = f"{log}: {len(seen.logits):,} to fit, {len(unseen.logits):,} to judge"
         print(f"\n| {title} | {' | '.join(head)} |\n|---|{'---|' * len(head)}")
         found: dict[str, NDArray[np.float64]] = {}
-        for name, method in {"raw": None, **METHODS}.items():
+        # users are independent; of forecasts, which have none, rows are taken to be
+        clusters = unseen.context[:, 0] if log in FIELDS else np.arange(len(unseen.logits))
+        for name, method in {"raw": None, **PLAIN, **NETWORKS}.items():
             started, z = time.process_time(), unseen.logits
             if method is not None:
                 fitted = method().fit(seen.logits, seen.clicks, seen.context)
@@ -147,15 +149,20 @@ def main() -> None:
             ):
                 record("calibration", f"{measure} of {name} on {log}", value, "", ">=0",
                        data_hash=data_hash, seconds=time.perf_counter() - began)  # fmt: skip
-        others = {name: rows for name, rows in found.items() if not name.startswith("fields")}
-        best = min(others, key=lambda name: others[name].mean())
-        gap = found["fields"] - others[best]
-        error = gap.std() / np.sqrt(len(gap))
-        print(f"fields against {best}, the best map of all rows: log-loss {gap.mean():+.5f} "
-              f"± {1.96 * error:.5f}")  # fmt: skip
-        record("calibration", f"standard errors by which fields are worse than the best on {log}",
-               float(gap.mean() / error), "", "<=1.96", data_hash=data_hash,
-               seconds=time.perf_counter() - began)  # fmt: skip
+        by_value = ("fields", "mcnet", *NETWORKS)
+        alike = {name: rows for name, rows in found.items() if not name.startswith(by_value)}
+        for name, others, kind in (
+            ("fields", alike, "best map of all rows"),
+            ("mcnet, context", found, "best of all"),
+        ):
+            best = min(others, key=lambda each: others[each].mean())
+            gap = found[name] - others[best]
+            error = spread(gap, clusters)
+            print(f"{name} against {best}, the {kind}: log-loss {gap.mean():+.5f} ± "
+                  f"{1.96 * error:.5f}")  # fmt: skip
+            record("calibration", f"standard errors by which {name} is worse than the {kind} on "
+                   f"{log}", float(gap.mean() / error) if error else 0.0, "", "<=1.96", peer=best,
+                   data_hash=data_hash, seconds=time.perf_counter() - began)  # fmt: skip
 
 
 if __name__ == "__main__":

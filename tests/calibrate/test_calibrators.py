@@ -22,6 +22,7 @@ from etalage.calibrate import (
     Histogram,
     Isotonic,
     LogitSummary,
+    MCNet,
     Platt,
     SmoothIsotonic,
     Temperature,
@@ -157,7 +158,7 @@ def test_the_curve_is_nearer_to_the_truth_than_isotonic_regression(
     assert distance(ours) < 0.7 * distance(peer.predict(unseen))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, MCNet])
 def test_weights_are_repeats(kind: type[Calibrator], rng: np.random.Generator) -> None:
     logits = rng.normal(0, 1, 2000)
     clicks, weights = clicks_of(logits, rng), rng.integers(0, 5, 2000)
@@ -178,7 +179,7 @@ def test_order_and_parting_of_rows_change_nothing(
     assert kind().learn(parts[2] + parts[0] + parts[1]).to_dict() == whole
 
 
-@pytest.mark.parametrize("kind", STRICT)
+@pytest.mark.parametrize("kind", [*STRICT, MCNet])
 @pytest.mark.parametrize("number", [np.float32, np.float64])
 def test_no_two_logits_are_tied(
     kind: type[Calibrator], number: type, rng: np.random.Generator
@@ -190,7 +191,7 @@ def test_no_two_logits_are_tied(
     assert (np.diff(curve.logit(grid)) > 0).all()
 
 
-@pytest.mark.parametrize("kind", [*STRICT, FieldEffects])
+@pytest.mark.parametrize("kind", [*STRICT, FieldEffects, MCNet])
 def test_an_inverse_gives_the_logits_back(kind: type[Calibrator], rng: np.random.Generator) -> None:
     logits, context = rng.normal(-2, 2, 5000), rng.integers(0, 4, 5000)
     curve = kind().fit(logits, clicks_of(0.7 * logits + 0.2 * context, rng), context)

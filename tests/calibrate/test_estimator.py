@@ -10,8 +10,10 @@ from etalage.calibrate.calibrator import sigmoid
 from etalage.calibrate.estimator import CalibratedScores
 from etalage.errors import RecipeError
 
+KINDS = ("smooth_isotonic", "platt", "beta")
 
-@parametrize_with_checks([CalibratedScores(), CalibratedScores("platt"), CalibratedScores("beta")])
+
+@parametrize_with_checks([CalibratedScores(kind) for kind in KINDS])
 def test_it_passes_the_checks_of_scikit_learn(estimator, check) -> None:
     check(estimator)
 

@@ -279,3 +279,35 @@ def test_constant_scores_and_one_class_are_borne(tmp_path: Path) -> None:
     for words in ([], ["--field", "site"]):
         code, text = run("fit", tmp_path / "scores.csv", tmp_path / "c.json", *words)
         assert code == 0, text
+
+
+def test_a_table_of_curves_stands_for_its_calibrator(tables: Path, tmp_path: Path) -> None:
+    few, saved, short = (tmp_path / name for name in ("few.parquet", "mcnet.json", "table.json"))
+    sites = [f"site {v}" for v in range(6)]
+    pl.read_parquet(tables / "old.parquet").filter(pl.col("site").is_in(sites)).write_parquet(few)
+    code, text = run("fit", few, saved, "--field", "site", "--kind", "mcnet")
+    assert code == 0, text
+    assert "mcnet, fitted to" in text
+    code, text = run("tabulate", saved, short, "--error", 0.01)
+    assert code == 0, text
+    assert "6 curves" in text  # five sites, and that of none
+    out = {}
+    for name, calibrator in (("exact", saved), ("table", short)):
+        code, text = run("apply", few, calibrator, place := tmp_path / f"{name}.parquet")
+        assert code == 0, text
+        out[name] = pl.read_parquet(place)["probability"].to_numpy()
+    assert 0 < np.abs(out["exact"] - out["table"]).max() <= 0.01 / 4
+
+
+def test_contexts_of_several_fields_are_named(tables: Path, tmp_path: Path) -> None:
+    both, saved = tmp_path / "both.parquet", tmp_path / "calibrator.json"
+    frame = pl.read_parquet(tables / "old.parquet").head(3000)
+    frame.with_columns(slot=pl.int_range(pl.len()) % 2, site=pl.lit("one")).write_parquet(both)
+    code, text = run("fit", both, saved, "--field", "site", "--field", "slot")
+    assert code == 0, text
+    code, text = run("tabulate", saved, tmp_path / "table.json")
+    assert code == 1
+    assert "--contexts" in text
+    code, text = run("tabulate", saved, tmp_path / "table.json", "--contexts", both)
+    assert code == 0, text
+    assert "3 curves" in text

@@ -60,3 +60,26 @@ class Bases:
         cell = np.searchsorted(self.knots, u).clip(1, len(self.knots) - 1) - 1
         share = (u - self.knots[cell]) / (self.knots[cell + 1] - self.knots[cell])
         return Places(cell, share.clip(0, 1))
+
+    def mass(self, u: Floats, scales: Floats) -> Floats:
+        """Share of the rows u (n,) with weights (n,) by knot, (M,)."""
+        cell, share = self.places(u)
+        n = len(self.knots)
+        total = np.bincount(cell, scales * (1 - share), n)
+        total += np.bincount(cell + 1, scales * share, n)
+        return total / total.sum()
+
+
+def directions(bases: Bases, mass: Floats) -> Floats:
+    """What a shape adds to the level and to the slope of each cell, (K, M): the level is the mean
+    over knots by their share `mass` (M,) of the rows."""
+    slopes = np.diff(bases.shapes, axis=0) / np.diff(bases.knots)[:, None]
+    return np.vstack([mass @ bases.shapes, slopes]).T
+
+
+def rows_of(known: Codes, codes: Codes) -> Codes:
+    """Places of codes (n,) among the known ones (V,), which rise, from 1; 0 is none of them."""
+    if not len(known):
+        return np.zeros_like(codes)
+    places = np.searchsorted(known, codes).clip(0, len(known) - 1)
+    return np.where(known[places] == codes, places + 1, 0)

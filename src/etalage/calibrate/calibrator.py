@@ -162,14 +162,14 @@ def checked_clicks(clicks: ArrayLike, n_rows: int) -> Floats:
 
 def from_dict(facts: dict[str, Any]) -> Calibrator:
     """Builds the calibrator that `to_dict` described; BundleError for what is none."""
-    from etalage.calibrate import CALIBRATORS
+    from etalage.calibrate import READABLE
 
     try:
-        return CALIBRATORS[facts["kind"]].from_dict(facts)
+        return READABLE[facts["kind"]].from_dict(facts)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"this is no calibrator that can be read ({error!r}); known kinds: "
-            f"{', '.join(CALIBRATORS)}"
+            f"{', '.join(READABLE)}"
         ) from error
 
 

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from etalage.calibrate import CALIBRATORS, FieldEffects
+from etalage.calibrate import BY_FIELD, CALIBRATORS
 from etalage.calibrate.calibrator import Floats, no_kind
 from etalage.errors import DataError
 
@@ -21,7 +21,7 @@ from etalage.errors import DataError
 class CalibratedScores(ClassifierMixin, BaseEstimator):
     """Probabilities from scores, as a classifier of two classes.
 
-    X has the logit of a row in its first column; of a calibrator of `fields`, whole numbers in the
+    X has the logit of a row in its first column; of `fields` and `mcnet`, whole numbers in the
     others, and of any other kind only the first column is read.
 
     >>> rng = np.random.default_rng(0)
@@ -84,7 +84,7 @@ class CalibratedScores(ClassifierMixin, BaseEstimator):
         return found
 
     def _context(self, rows: Floats) -> NDArray[np.int64] | None:
-        if self.kind != FieldEffects.kind:
+        if CALIBRATORS[self.kind] not in BY_FIELD:
             return None
         codes = rows[:, 1:].astype(np.int64)
         if (codes != rows[:, 1:]).any():

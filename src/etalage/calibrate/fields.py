@@ -15,12 +15,12 @@ Letters: n rows, F fields, V values of a field, M knots, K bases.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from etalage.calibrate.bases import Bases, Codes, Places
+from etalage.calibrate.bases import Bases, Codes, Places, rows_of
 from etalage.calibrate.calibrator import Calibrator, Floats, checked_rows, from_dict, sigmoid
 from etalage.calibrate.isotonic import SmoothIsotonic
 from etalage.calibrate.summary import LogitSummary
@@ -38,6 +38,14 @@ LEVELLINGS = 5
 """Rounds after slopes were cut."""
 STEEPEST = 0.95
 """How much of the slope 1 values may take away, all fields together: no order is turned."""
+
+
+class Effects(NamedTuple):
+    """What was learnt of the values of a field."""
+
+    theta: Floats  # (V, K)
+    means: Floats  # (K,)
+    variances: Floats  # (K,)
 
 
 class FieldEffects(Calibrator):
@@ -61,6 +69,8 @@ class FieldEffects(Calibrator):
         """Codes of a field's values that were seen, rising, (V,)."""
         self.tables: list[Floats] = []
         """What each of them adds at each knot, (V, M)."""
+        self.effects: list[Effects] = []
+        """Where the tables come from; of a fit alone, and not saved."""
 
     def fit(
         self,
@@ -90,6 +100,7 @@ class FieldEffects(Calibrator):
                     field.level(z, y)
         self.codes = [field.values for field in fields]
         self.tables = [field.table for field in fields]
+        self.effects = [Effects(f.theta, f.means, f.variances) for f in fields]
         return self
 
     def learn(self, summary: LogitSummary) -> Self:
@@ -97,7 +108,7 @@ class FieldEffects(Calibrator):
         self.curve.learn(summary)
         rows = summary.rows()
         self.bases = Bases.of(self.curve.logit(rows.logits), rows.mass, self.n_bases)
-        self.codes, self.tables = [], []
+        self.codes, self.tables, self.effects = [], [], []
         return self
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
@@ -109,9 +120,9 @@ class FieldEffects(Calibrator):
         for table, values, codes in zip(self.tables, self.codes, columns, strict=True):
             if not len(values):
                 continue
-            rows = np.searchsorted(values, codes).clip(0, len(values) - 1)
+            rows = rows_of(values, codes) - 1  # -1 is any of them
             below, above = table[rows, cell], table[rows, cell + 1]
-            z = z + np.where(values[rows] == codes, below + share * (above - below), 0.0)
+            z = z + np.where(rows >= 0, below + share * (above - below), 0.0)
         return z
 
     def to_dict(self) -> dict[str, Any]:

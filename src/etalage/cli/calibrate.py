@@ -100,6 +100,37 @@ def apply(
 
 
 @app.command()
+def tabulate(
+    calibrator: Saved,
+    out: Annotated[Path, typer.Argument(help="Where to write the table of curves (JSON).")],
+    contexts: Annotated[
+        str | None,
+        typer.Option(help="Table whose contexts are kept; of one field, all values without it."),
+    ] = None,
+    error: Annotated[float, typer.Option(help="How far a calibrated logit may be off.")] = 1e-3,
+    encoding: Encoding = "utf-8",
+) -> None:
+    """Write a calibrator as a table of straight pieces, with a bound on what that costs.
+
+    It is a calibrator like any other: `apply`, `report`, `monitor` and `install` take it.
+    """
+    from etalage.calibrate import Table as Tabulated
+    from etalage.pipeline.scores import ScoreCalibrator
+
+    fitted = ScoreCalibrator.load(calibrator)
+    scores = None if contexts is None else fitted.read(contexts, encoding=encoding)
+    short = fitted.tabulated(error, scores)
+    short.save(out)
+    table = short.calibrator
+    assert isinstance(table, Tabulated)
+    n_contexts, n_knots = table.values.shape
+    typer.echo(
+        f"{out}: {n_contexts:,} curves of {n_knots:,} knots; logits between -16 and 16 are off by "
+        f"at most {table.error:.1e}, probabilities by {table.error / 4:.1e}"
+    )
+
+
+@app.command()
 def install(
     bundle: Annotated[Path, typer.Argument(help="Folder of a run, or a bundle.")],
     calibrator: Saved,

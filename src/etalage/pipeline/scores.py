@@ -15,7 +15,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from etalage.artefact import whole_file
-from etalage.calibrate import CALIBRATORS, Calibrator, FieldEffects, choose, from_dict
+from etalage.calibrate import (
+    BY_FIELD,
+    CALIBRATORS,
+    Calibrator,
+    FieldEffects,
+    Table,
+    choose,
+    from_dict,
+)
 from etalage.calibrate.calibrator import Floats, log_odds, no_kind, sigmoid
 from etalage.data.formats.source import columns_of, label, read_columns
 from etalage.errors import BundleError, DataError, RecipeError, did_you_mean
@@ -138,9 +146,11 @@ class ScoreCalibrator:
             raise no_kind(kind, ["auto", *CALIBRATORS])
         if kind == FieldEffects.kind and not columns.fields:
             raise RecipeError("curves by value need a field; name one with --field")
-        if kind not in ("auto", FieldEffects.kind) and columns.fields:
+        by_field = [each.kind for each in BY_FIELD]
+        if kind not in ("auto", *by_field) and columns.fields:
             raise RecipeError(
-                f"{kind} maps all rows alike; leave out --field, or take --kind fields"
+                f"{kind} maps all rows alike; leave out --field, or take --kind "
+                f"{' or --kind '.join(by_field)}"
             )
         if scores.clicks is None:
             raise DataError("there is no column of clicks to learn from; name one with --label")
@@ -174,6 +184,27 @@ class ScoreCalibrator:
     def probability(self, scores: Scores) -> Floats:
         """Calibrated probabilities, (n,)."""
         return self.calibrator.probability(scores.logits, self.context(scores))
+
+    def tabulated(self, error: float, scores: Scores | None = None) -> ScoreCalibrator:
+        """The same as a `Table`, whose logits are off by at most `error`.
+
+        It has the contexts of `scores`; where there is one field, all of its values without them.
+
+        Raises:
+            DataError: for several fields without `scores`, and as `Table.of` does.
+        """
+        contexts = None
+        if scores is not None:
+            contexts = self.context(scores)
+        elif len(self.values) == 1:
+            contexts = np.arange(len(next(iter(self.values.values()))))[:, None]
+        elif self.values:
+            raise DataError(
+                f"of {len(self.values)} fields there are too many contexts to keep them all; name "
+                "a table of those that matter with --contexts"
+            )
+        table = Table.of(self.calibrator, contexts, error)
+        return ScoreCalibrator(table, self.columns, self.values)
 
     def save(self, path: Path) -> None:
         """Writes it as JSON, at once or not at all."""

@@ -1,0 +1,55 @@
+"""What is there more than once? Rows, and contexts, each taken once.
+
+Letters: n rows, F fields, C contexts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etalage.calibrate.bases import Codes
+from etalage.calibrate.calibrator import Floats
+
+
+class DistinctRows(NamedTuple):
+    """Rows that differ, in an order of their own, each with its weight: neither the order of a log
+    nor what is there twice makes a difference to what is learnt from them by chance."""
+
+    x: Floats  # (n,)
+    y: Floats  # (n,)
+    codes: Codes  # (n, F)
+    scales: Floats  # (n,)
+
+    @classmethod
+    def of(cls, x: Floats, y: Floats, codes: Codes, scales: Floats) -> DistinctRows:
+        """Sorts and adds up; rows without weight are none."""
+        order = np.lexsort([y, x, *codes.T])
+        x, y, codes = x[order], y[order], codes[order]
+        changes = (np.diff(x) != 0) | (np.diff(y) != 0) | (np.diff(codes, axis=0) != 0).any(1)
+        firsts = np.flatnonzero(np.append(True, changes))
+        total = np.add.reduceat(scales[order], firsts)
+        kept = firsts[total > 0]
+        return cls(x[kept], y[kept], codes[kept], total[total > 0])
+
+    def take(self, some: NDArray[np.bool_]) -> DistinctRows:
+        """Some of the rows."""
+        return DistinctRows(self.x[some], self.y[some], self.codes[some], self.scales[some])
+
+
+def distinct_contexts(rows: list[Codes], sizes: list[int]) -> tuple[Codes, Codes]:
+    """Contexts (C, F) that differ, and which of them each row has, (n,).
+
+    Args:
+        rows: of each field the row of its value, (n,), below its size.
+        sizes: values of each field.
+    """
+    key = np.zeros_like(rows[0])
+    for row, size in zip(rows, sizes, strict=True):
+        if key.max(initial=0) > np.iinfo(np.int64).max // size - 1:
+            _, key = np.unique(key, return_inverse=True)
+        key = key * size + row
+    _, firsts, at = np.unique(key, return_index=True, return_inverse=True)
+    return np.stack([row[firsts] for row in rows], 1), at
