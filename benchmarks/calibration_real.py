@@ -47,10 +47,15 @@ OUTCOMES = {
 }
 
 
+EVENT = ("season", "date", "year", "state", "district", "special", "team", "team1", "team2")
+"""Columns that say what was forecast: again and again before and in a game, a season, a race."""
+
+
 class Rows(NamedTuple):
     logits: NDArray[np.float64]  # (n,)
     clicks: NDArray[np.int8]  # (n,)
     context: NDArray[np.int64]  # (n, fields); the first is the one that errors are counted by
+    clusters: NDArray[np.int64]  # (n,); rows of different ones are independent
 
 
 def ranked(log: str) -> tuple[Rows, Rows, str]:
@@ -73,18 +78,22 @@ def ranked(log: str) -> tuple[Rows, Rows, str]:
         if table.bags is not None:
             columns["genre"] = table.bags[:, 0]
         context = np.column_stack([columns[field] for field in FIELDS[log]]).astype(np.int64)
-        parts.append(Rows(scores[name].astype(np.float64), table.clicks, context))
+        parts.append(Rows(scores[name].astype(np.float64), table.clicks, context, context[:, 0]))
     return parts[0], parts[1], data_hash
 
 
 def forecasts() -> tuple[Rows, Rows, str]:
     """Forecasts and what happened, by competition; earlier seasons fit, later ones judge."""
     folder, parts = DATA / "calibration" / "fivethirtyeight", ([], [])
-    code = 0
+    code, n_games = 0, 0
     for name, columns in OUTCOMES.items():
         frame = pl.read_csv(folder / f"{name}.csv.gz", infer_schema_length=None)
         season = frame["season" if "season" in frame.columns else "year"].to_numpy()
         cut = np.median(np.unique(season))
+        what = [each for each in EVENT if each in frame.columns]
+        games = n_games + frame.select(pl.concat_str(what, separator="|", ignore_nulls=True).rank(
+            "dense")).to_series().to_numpy().astype(np.int64)  # fmt: skip
+        n_games += int(games.max())
         for column in columns:
             p = frame[column].cast(pl.Float64).to_numpy()
             y = frame[f"{column}_outcome"].cast(pl.Float64).to_numpy()
@@ -92,7 +101,7 @@ def forecasts() -> tuple[Rows, Rows, str]:
             for part, inside in zip(parts, (season < cut, season >= cut), strict=True):
                 rows = right & inside
                 codes = np.full((rows.sum(), 1), code)
-                part.append((log_odds(p[rows]), y[rows].astype(np.int8), codes))
+                part.append((log_odds(p[rows]), y[rows].astype(np.int8), codes, games[rows]))
             code += 1
     seen, unseen = (Rows(*(np.concatenate(c) for c in zip(*p, strict=True))) for p in parts)
     return seen, unseen, sha256_of(*sorted(folder.iterdir()))[:16]
@@ -120,8 +129,6 @@ def main() -> None:
         title = f"{log}: {len(seen.logits):,} to fit, {len(unseen.logits):,} to judge"
         print(f"\n| {title} | {' | '.join(head)} |\n|---|{'---|' * len(head)}")
         found: dict[str, NDArray[np.float64]] = {}
-        # users are independent; of forecasts, which have none, rows are taken to be
-        clusters = unseen.context[:, 0] if log in FIELDS else np.arange(len(unseen.logits))
         for name, method in {"raw": None, **PLAIN, **NETWORKS}.items():
             started, z = time.process_time(), unseen.logits
             if method is not None:
@@ -157,7 +164,7 @@ def main() -> None:
         ):
             best = min(others, key=lambda each: others[each].mean())
             gap = found[name] - others[best]
-            error = spread(gap, clusters)
+            error = spread(gap, unseen.clusters)
             print(f"{name} against {best}, the {kind}: log-loss {gap.mean():+.5f} ± "
                   f"{1.96 * error:.5f}")  # fmt: skip
             record("calibration", f"standard errors by which {name} is worse than the {kind} on "

@@ -1,5 +1,6 @@
 """Memory of a step stays with the process while it trains."""
 
+import os
 import resource
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 import torch
 
 from etalage.train import memory
+from etalage.train.config import TrainingConfig
+from etalage.train.context import TrainContext
+from etalage.train.loop import train
 
 
 def faults_of(n: int) -> int:
@@ -61,3 +65,27 @@ def test_large_tables_lie_on_large_pages() -> None:
     assert table.count_nonzero() == 0
     few = memory.on_large_pages(torch.empty(3))
     assert few.shape == (3,)
+
+
+@pytest.mark.parametrize(("given", "held"), [(None, "300"), ("64", "64")])
+def test_few_programs_are_held_unless_someone_said_how_many(
+    given: str | None, held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, given) if given else monkeypatch.delenv(name, raising=False)
+    memory.hold_few_programs()
+    assert os.environ[name] == held
+    monkeypatch.setenv(name, held)  # which is taken back after the test
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_products_in_bfloat16_alone_hold_few(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(memory, "hold_few_programs", lambda: asked.append(1))
+    layer = torch.nn.Linear(2, 1)
+    config = TrainingConfig(epochs=1, precision=precision)
+    train(layer, lambda rng: [torch.ones(3, 2)], lambda rows: layer(rows).mean(), n_steps=1,
+          config=config, context=TrainContext())  # fmt: skip
+    assert bool(asked) == (precision == "bfloat16")

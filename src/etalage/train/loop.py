@@ -69,6 +69,8 @@ def train(
         BundleError: for a checkpoint made of other data, settings, shapes or version, or broken.
     """
     clock = context.clock or Clock()
+    if rounds(config):
+        memory.hold_few_programs()
     optimizer = Optimizer(network, config, tables, table_decay, touched)
     progress, best, team = Progress(), None, Team()
     if touched is not None and team.size > 1:
