@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 QUICK = {
     "house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"],
     "ranking": [],
-    "calibration": ["calibration_cost.py", "calibration_quality.py"],
+    "calibration": ["calibration_cost.py", "calibration_promises.py"],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
@@ -33,7 +33,7 @@ LONG = {
         "training_ways.py",
         "features_at_scale.py",
     ],
-    "calibration": ["calibration_real.py", "calibration_parity.py"],
+    "calibration": ["calibration_quality.py", "calibration_real.py", "calibration_parity.py"],
 }
 
 

@@ -50,11 +50,12 @@ class NetworkCalibrator(Calibrator):
         rows = Batch.of(x, self._rows(columns, len(x)), y, scales)
         rng = np.random.default_rng(self.seed)
         held = torch.tensor(rng.random(len(x)) < HELD_OUT)
-        torch.manual_seed(self.seed)
         seen, unseen = rows.take(~held), rows.take(held)
         self.arguments = self.prepared(seen)
-        self.network = self.network_type(**self.arguments)
-        learn(self.network, seen, self.plan, held=unseen, balance=self.balanced())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.network = self.network_type(**self.arguments)
+            learn(self.network, seen, self.plan, held=unseen, balance=self.balanced())
         return self
 
     def prepared(self, rows: Batch) -> Arguments:
