@@ -2,6 +2,7 @@
 
 from etalage.calibrate.calibrator import Calibrator, from_dict
 from etalage.calibrate.choice import choose
+from etalage.calibrate.context_summary import ContextSummary
 from etalage.calibrate.curves import Beta, Gamma, Gaussian
 from etalage.calibrate.fields import FieldEffects
 from etalage.calibrate.histogram import Histogram
@@ -30,6 +31,7 @@ __all__ = [
     "READABLE",
     "Beta",
     "Calibrator",
+    "ContextSummary",
     "FieldEffects",
     "Gamma",
     "Gaussian",

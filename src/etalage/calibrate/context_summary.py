@@ -1,0 +1,97 @@
+"""What must be kept of a billion impressions to calibrate by field? Counts, by context and logit.
+
+Cells of a sixteenth of a logit hold rows, clicks and the sum of logits of each context in them, so
+what is kept grows with contexts and not with rows. Summaries add up, as `LogitSummary` does; what
+is fitted to the few rows that they make is what would be fitted to all, but for where in its cell
+a row stood.
+
+Letters: n rows, F fields, R cells that hold something.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from etalage.calibrate.bases import Codes
+from etalage.calibrate.calibrator import Floats, checked_rows
+from etalage.calibrate.fields import checked_context
+from etalage.calibrate.summary import REACH
+from etalage.errors import DataError
+
+PER_LOGIT = 16
+"""Cells a logit; the outer two of -16 to 16 hold what lies beyond."""
+
+
+class WeightedRows(NamedTuple):
+    """Rows for `fit`, in its order."""
+
+    logits: Floats  # (n,)
+    clicks: Floats  # (n,)
+    context: Codes  # (n, F)
+    weights: Floats  # (n,)
+
+
+@dataclass(eq=False)
+class ContextSummary:
+    """Rows, clicks and sums of logits by context and cell; those of parts add up to that of all.
+
+    >>> part = ContextSummary.of([-1.0, -1.0], [0, 1], [[3], [3]])
+    >>> (part + part).rows().weights.tolist()
+    [2.0, 2.0]
+    """
+
+    keys: Codes  # (R, F + 1), context and cell, in rising order
+    sums: Floats  # (R, 3), of weights, weights of clicks, and weights times logits
+
+    @classmethod
+    def of(
+        cls,
+        logits: ArrayLike,
+        clicks: ArrayLike,
+        context: ArrayLike,
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """Summarises logits (n,), clicks 0 or 1 (n,), contexts (n, F) and weights (n,)."""
+        x, y, scales = checked_rows(logits, clicks, weights)
+        columns = checked_context(context, len(x))
+        cells = np.floor(x.clip(-REACH, REACH) * PER_LOGIT).astype(np.int64)
+        sums = np.stack([scales, scales * y, scales * x], 1)
+        keys = np.column_stack([*np.where(columns < 0, -1, columns), cells])
+        return cls(*_reduced(keys, sums))
+
+    def __add__(self, other: ContextSummary) -> ContextSummary:
+        if self.keys.shape[1] != other.keys.shape[1]:
+            raise DataError(
+                f"a summary of {self.keys.shape[1] - 1} fields and one of "
+                f"{other.keys.shape[1] - 1} do not add up"
+            )
+        keys = np.concatenate([self.keys, other.keys])
+        return ContextSummary(*_reduced(keys, np.concatenate([self.sums, other.sums])))
+
+    def scaled(self, factor: float) -> ContextSummary:
+        """The same rows, each worth `factor` as much: what is older decays."""
+        return ContextSummary(self.keys, factor * self.sums)
+
+    def rows(self) -> WeightedRows:
+        """What `fit` of any calibrator takes: `model.fit(*summary.rows())`."""
+        mass, clicks, total = self.sums.T
+        both = np.concatenate([clicks, mass - clicks])
+        kept = both > 0
+        twice = np.tile(np.arange(len(mass)), 2)[kept]
+        came = np.repeat([1.0, 0.0], len(mass))[kept]
+        middle = total / np.maximum(mass, np.finfo(np.float64).tiny)
+        return WeightedRows(middle[twice], came, self.keys[twice, :-1], both[kept])
+
+
+def _reduced(keys: Codes, sums: Floats) -> tuple[Codes, Floats]:
+    """Rows of equal keys as one, in rising order."""
+    if not len(keys):
+        return keys, sums
+    order = np.lexsort(keys.T[::-1])
+    keys = keys[order]
+    firsts = np.flatnonzero(np.append(True, (np.diff(keys, axis=0) != 0).any(1)))
+    return keys[firsts], np.add.reduceat(sums[order], firsts)
