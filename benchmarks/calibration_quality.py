@@ -4,7 +4,7 @@ Three worlds, five seeds: values of a field that differ by intercept and slope, 
 of their own, and two fields that matter together (`etalage.calibrate.simulated`). Prints a table of
 all calibrators; networks of others are left out with `--quick`.
 
-    python benchmarks/calibration_quality.py [--seeds 5] [--quick]
+    python benchmarks/calibration_quality.py [lines "own shapes" pairs] [--seeds 5] [--quick]
 """
 
 import argparse
@@ -54,15 +54,16 @@ def judged(calibrator: Calibrator, seen: Scores, unseen: Scores) -> dict[str, fl
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("worlds", nargs="*", default=[*WORLDS])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="without networks of others")
     options = parser.parse_args()
     seeds, methods = range(options.seeds), PLAIN if options.quick else PLAIN | NETWORKS
-    for world, draw in WORLDS.items():
+    for world in options.worlds:
         began = time.perf_counter()
         rows: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
         for seed in seeds:
-            seen, unseen = draw(seed)
+            seen, unseen = WORLDS[world](seed)
             for name, method in methods.items():
                 rows[name].append(judged(method(), seen, unseen))
         columns = list(rows["platt"][0])
