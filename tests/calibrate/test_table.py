@@ -62,6 +62,30 @@ def test_contexts_have_their_curves_and_others_that_of_none(kind: type) -> None:
     assert again.error == table.error
 
 
+def test_contexts_of_many_fields_are_found() -> None:
+    rng = np.random.default_rng(0)
+    n, n_fields = 600, 8
+    x, context = rng.normal(-2, 1, n), rng.integers(0, 10**6, (n, n_fields))
+    context[:, 0] = rng.integers(0, 3, n)
+    y = rng.random(n) < sigmoid(x + context[:, 0])
+    curve = FieldEffects(n_bases=1).fit(x, y, context)
+    table = Table.of(curve, context[:50], error=0.05)
+    off = np.abs(table.logit(x[:50], context[:50]) - curve.logit(x[:50], context[:50]))
+    assert off.max() <= table.error
+    none = np.full((n - 50, n_fields), -1)
+    found = table.logit(x[50:], context[50:])
+    np.testing.assert_allclose(found, curve.logit(x[50:], none), atol=table.error)
+
+
+def test_a_table_of_a_table_says_the_whole_error() -> None:
+    x, y, _ = rows()
+    curve = Beta().fit(x, y)
+    table = Table.of(Table.of(curve, error=0.05), error=0.05)
+    grid = np.linspace(-16, 16, 10_001)
+    assert table.error > Table.of(curve, error=0.05).error
+    assert np.abs(table.logit(grid) - curve.logit(grid)).max() <= table.error
+
+
 def test_a_table_rises_strictly_and_goes_on() -> None:
     x, y, _ = rows()
     table = Table.of(SmoothIsotonic().fit(x, y))
@@ -80,16 +104,23 @@ def test_what_has_no_bound_is_said() -> None:
         Table.of(steep)
     with pytest.raises(NotFittedError):
         Table().logit([0.0])
+    with pytest.raises(DataError, match="too many"):
+        Table.of(FieldEffects().fit(x, y, np.arange(len(x)) % 5), np.arange(5001))
+    with pytest.raises(DataError, match="learns nothing"):
+        Table().fit(x, y)
 
 
 def test_files_that_fall_are_refused() -> None:
     x, y, _ = rows()
-    facts = Table.of(Platt().fit(x, y), error=0.1).to_dict()
+    table = Table.of(Platt().fit(x, y), error=0.1)
+    facts = json.loads(json.dumps(table.to_dict()))
+    assert from_dict(facts).logit(x).tolist() == table.logit(x).tolist()
     for key, wrong in (
         ("knots", facts["knots"][::-1]),
         ("knots", facts["knots"][1:]),
         ("values", [row[::-1] for row in facts["values"]]),
         ("contexts", [[1]]),
+        ("error", None),
     ):
         with pytest.raises(BundleError):
             from_dict(facts | {key: wrong})

@@ -65,7 +65,7 @@ def test_values_that_differ_are_put_right_and_all_rows_alike_are_not(
     assert alike.fields.codes == {}
     assert alike.fields.context(np.zeros((1, 6), np.int32)) is None
     loss, plain = (measures(c.probabilities, clicks)["log_loss"] for c in (calibrated, alike))
-    assert loss < plain - 0.02
+    assert loss < plain - 0.01
     assert calibrated.record.method == "fields by category, device, slot"
     assert calibrated.record.metrics["after"]["log_loss"] == loss
 

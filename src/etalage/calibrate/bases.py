@@ -17,6 +17,8 @@ Codes = NDArray[np.int64]
 N_KNOTS = 15
 TAIL = 1e-3
 """Share of the rows beyond each of the outer knots, where a value adds what it adds there."""
+HALVINGS = 50
+"""Of a step that slopes are lowered by."""
 FLAT = 1e-6
 """Weight of a slope beside a bend, so that the first shape is the one without either."""
 
@@ -83,3 +85,15 @@ def rows_of(known: Codes, codes: Codes) -> Codes:
         return np.zeros_like(codes)
     places = np.searchsorted(known, codes).clip(0, len(known) - 1)
     return np.where(known[places] == codes, places + 1, 0)
+
+
+def bounded(slopes: Floats, least: float) -> Floats:
+    """The nearest slopes (V, cells) that are nowhere below `least`, and the same in the mean, where
+    that is not below: were falls cut alone, many values together would be too steep."""
+    low, high = np.zeros(len(slopes)), np.maximum(slopes.max(1, initial=least) - least, 0)
+    mean = slopes.mean(1)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        is_high = np.maximum(slopes - middle[:, None], least).mean(1) > mean
+        low, high = np.where(is_high, middle, low), np.where(is_high, high, middle)
+    return np.maximum(slopes - high[:, None], least)

@@ -7,11 +7,11 @@ In bin k between the scores b_k and b_{k+1}, in context c,
 with embeddings of its own in each bin, once for φ and once for o. The integral is that of Clenshaw
 and Curtis, so monotone but for its error; what a bin ends with and the next begins with differ, and
 
-    L_order = Σ_c Σ_k max(f_k(b_{k+1}, c) - f_{k+1}(b_{k+1}, c), 0)
+    L_order = mean over c of Σ_k max(f_k(b_{k+1}, c) - f_{k+1}(b_{k+1}, c), 0)
 
-is added to the loss for contexts of the batch. The integral begins at the left end of its bin and
-not at 0: far from all scores, offset and slope would say the same. Of reference quality; `MCNet` is
-what to use.
+is added to the loss for some contexts of the batch. The integral begins at the left end of its bin
+and not at 0: far from all scores, offset and slope would say the same. Of reference quality;
+`MCNet` is what to use.
 
 Letters: B rows of a batch, K bins, C contexts, H units.
 """
@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
-from etalage.calibrate.mcnet import Variant
+from etalage.calibrate.mcnet import BalanceKind, Variant, check_arguments
 from etalage.calibrate.network_calibrator import Arguments, NetworkCalibrator
-from etalage.calibrate.neural import Balance, BalanceKind, Batch, Curve, Embeddings, Plan, layers
+from etalage.calibrate.neural import Balance, Batch, Curve, Embeddings, Plan, layers
 from etalage.calibrate.quadrature import clenshaw_curtis
 
 N_BINS = 20
@@ -140,7 +140,7 @@ class BinwiseMCNet(NetworkCalibrator):
     """
 
     kind: ClassVar[str] = "mcnet_bins"
-    plan: ClassVar[Plan] = Plan(epochs=6, rate=1e-2, batch=1024)
+    plan: ClassVar[Plan] = Plan(epochs=6, rate=1e-2, batch=2048)
     network_type: ClassVar[type[Curve]] = BinwiseMonotone
 
     def __init__(
@@ -152,6 +152,7 @@ class BinwiseMCNet(NetworkCalibrator):
         seed: int = 0,
     ) -> None:
         super().__init__(seed)
+        check_arguments(variant, balance, balance_kind)
         self.variant, self.order = variant, order
         self.balance, self.balance_kind = balance, balance_kind
 
@@ -167,6 +168,8 @@ class BinwiseMCNet(NetworkCalibrator):
             if reached >= CLICKS_OF_BIN:
                 kept.append(float(edge))
                 reached = 0.0
+        if len(kept) > 1 and reached + clicks[-1] < CLICKS_OF_BIN:
+            kept.pop()
         return {"sizes": self.used, "edges": kept, "order": self.order}
 
     @property

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from etalage.calibrate.bases import Codes
 from etalage.calibrate.calibrator import Floats
@@ -34,9 +33,25 @@ class DistinctRows(NamedTuple):
         kept = firsts[total > 0]
         return cls(x[kept], y[kept], codes[kept], total[total > 0])
 
-    def take(self, some: NDArray[np.bool_]) -> DistinctRows:
-        """Some of the rows."""
-        return DistinctRows(self.x[some], self.y[some], self.codes[some], self.scales[some])
+    def parted(self, share: float, rng: np.random.Generator) -> tuple[DistinctRows, DistinctRows]:
+        """All but a share of the weight, and that share: of a row that is there ten times, some
+        are in either."""
+        whole = np.floor(self.scales)
+        held = rng.binomial(whole.astype(np.int64), share).astype(np.float64)
+        held += (self.scales - whole) * (rng.random(len(whole)) < share)
+        return self._with(self.scales - held), self._with(held)
+
+    def split(self, least: int) -> DistinctRows:
+        """The same with rows that were there many times in several parts, so that there are `least`
+        to draw from, or as many as there were."""
+        parts = np.ceil(self.scales / max(self.scales.sum() / least, 1)).astype(np.int64)
+        rows = np.repeat(np.arange(len(parts)), parts)
+        scales = (self.scales / parts)[rows]
+        return DistinctRows(self.x[rows], self.y[rows], self.codes[rows], scales)
+
+    def _with(self, scales: Floats) -> DistinctRows:
+        some = scales > 0
+        return DistinctRows(self.x[some], self.y[some], self.codes[some], scales[some])
 
 
 def distinct_contexts(rows: list[Codes], sizes: list[int]) -> tuple[Codes, Codes]:

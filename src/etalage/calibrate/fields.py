@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from etalage.calibrate.bases import Bases, Codes, Places, rows_of
+from etalage.calibrate.bases import Bases, Codes, Places, bounded, rows_of
 from etalage.calibrate.calibrator import Calibrator, Floats, checked_rows, from_dict, sigmoid
 from etalage.calibrate.isotonic import SmoothIsotonic
 from etalage.calibrate.summary import LogitSummary
@@ -52,7 +52,8 @@ class FieldEffects(Calibrator):
     """A curve for all, and for each value of each field what it differs by.
 
     The context of `fit` and `logit` has a column a field, whole numbers from 0; a negative one is
-    no value. Order is kept among rows of the same context, and no two of their logits are tied.
+    no value. Order is kept among rows of the same context, and no two of their logits are tied, but
+    where those of the curve of all rows are.
 
     Args:
         curve: that of all rows; smoothed isotonic where none is given.
@@ -230,13 +231,12 @@ class _Field:
         return -float((np.diff(values, axis=1) / np.diff(self.bases.knots)).min(initial=0))
 
     def bound(self, fall: float) -> None:
-        """Makes the table; where a value falls faster than `fall`, it falls so fast, about the same
-        mean over knots."""
+        """Makes the table; no value falls faster than `fall`, and its mean over knots stays."""
         values = self.theta @ self.bases.shapes.T
         width = np.diff(self.bases.knots)
         slopes = np.diff(values, axis=1) / width
         self.is_cut = np.any(slopes < -fall, axis=1)
-        slopes = np.maximum(slopes, -fall)
+        slopes[self.is_cut] = bounded(slopes[self.is_cut], -fall)
         self.table[:, 1:] = np.cumsum(slopes * width, axis=1)
         self.table += (values - self.table).mean(1, keepdims=True)
 
@@ -284,6 +284,8 @@ def checked_context(context: ArrayLike | None, n_rows: int, n_fields: int | None
     codes = codes[:, None] if codes.ndim == 1 else codes
     if codes.ndim != 2 or len(codes) != n_rows or not codes.shape[1]:
         raise DataError(f"the context has the shape {codes.shape}; expected ({n_rows}, fields)")
+    if codes.dtype == np.uint64 and codes.max(initial=0) > np.iinfo(np.int64).max:
+        raise DataError(f"codes of a context must be below 2**63; got {codes.max():,}")
     if not np.issubdtype(codes.dtype, np.integer):
         raise DataError(f"fields of a context are whole numbers; got {codes.dtype}")
     if n_fields is not None and codes.shape[1] != n_fields:

@@ -20,12 +20,17 @@ from etalage.calibrate.neural import Batch, Curve
 
 PAIR_RATE = 3.0
 """Learning rate of what is made of pairs, over that of single values."""
+FEW = 100.0
+"""Rows of a value at which half of its vector is believed."""
+BENDING = 2.0
+"""Power by which products have less of a shape the more it bends."""
 PRECISION = 100.0
 """Of the prior of what a product adds, where that of a vector is 1."""
 
 
 class ExactIntegral(Curve):
-    """F(u, c), starting from what `FieldEffects` found: a value has K shapes of unit prior."""
+    """F(u, c), starting from what `FieldEffects` found: a value has K shapes of unit prior, and
+    products of vectors add nothing yet."""
 
     def __init__(self, bases: Bases, mass: Floats, effects: list[Effects], width: int) -> None:
         super().__init__()
@@ -46,13 +51,14 @@ class ExactIntegral(Curve):
             nn.init.normal_(table.weight, std=0.3)
             table.weight.data[0] = 0
         self.pairs = nn.ModuleList(self.vectors)
-        self.out = nn.Parameter(0.1 * torch.randn(width, len(bases.knots)))
+        self.mix = nn.Parameter(torch.zeros(width, n_shapes))
+        self.bends = torch.arange(1, n_shapes + 1) ** -BENDING
 
     def count(self, rows: Batch) -> None:
         """Says how often each value is there."""
         for f, n in enumerate(self.rows):
-            n.zero_().index_add_(0, rows.codes[:, f], rows.weights).clamp_(min=1e-6)
-        self.n_rows = float(rows.weights.sum())
+            n.zero_().index_add_(0, rows.codes[:, f], rows.worth * rows.weights).clamp_(min=1e-6)
+        self.n_rows = rows.worth * float(rows.weights.sum())
 
     def added(self, codes: Tensor) -> Tensor:
         """Level and raw slopes (B, M) of contexts (B, F)."""
@@ -61,9 +67,20 @@ class ExactIntegral(Curve):
             known = (codes[:, f, None] > 0).float()
             shapes = known * (self.means[f] + table(codes[:, f]) * self.scales[f])
             total = total + shapes @ self.directions
-        vectors = torch.stack([table(codes[:, f]) for f, table in enumerate(self.vectors)])
+        vectors = torch.stack([self._vector(f, codes[:, f]) for f in range(len(self.vectors))])
         products = (vectors.sum(0) ** 2 - (vectors**2).sum(0)) / 2  # Σ over pairs of fields
         return total + products @ self.out
+
+    @property
+    def out(self) -> Tensor:
+        """What products add to level and slopes, (E, M)."""
+        return (self.mix * self.bends) @ self.directions
+
+    def _vector(self, field: int, codes: Tensor) -> Tensor:
+        """Vectors (B, E), the shorter the fewer rows a value has: its own begin by chance."""
+        believed = self.rows[field] / (self.rows[field] + FEW)
+        found: Tensor = self.vectors[field](codes) * believed[codes, None]
+        return found
 
     def forward(self, logits: Tensor, codes: Tensor) -> Tensor:
         level, raw = self.added(codes).tensor_split([1], 1)
@@ -78,7 +95,7 @@ class ExactIntegral(Curve):
     def penalty(self, batch: Batch) -> Tensor:
         """Minus the logarithm of the prior, over rows. That of a value comes with its rows, so that
         Adam weighs it as it weighs them."""
-        total = PRECISION * (self.out**2).sum() / (2 * self.n_rows)
+        total = PRECISION * (self.mix**2).sum() / (2 * self.n_rows)
         for f, rows in enumerate(self.rows):
             codes = batch.codes[:, f]
             for table in (self.tables[f], self.vectors[f]):
@@ -88,7 +105,7 @@ class ExactIntegral(Curve):
 
     def groups(self, rate: float) -> list[dict[str, Any]]:
         single = [*self.means, *self.values.parameters()]
-        paired = [self.out, *self.pairs.parameters()]
+        paired = [self.mix, *self.pairs.parameters()]
         return [{"params": single, "lr": rate}, {"params": paired, "lr": PAIR_RATE * rate}]
 
     def shapes(self) -> list[Floats]:
@@ -102,7 +119,10 @@ class ExactIntegral(Curve):
         """What fields make of one another; None of a single one."""
         if not len(self.out):
             return None
-        vectors = [_free(table.weight[1:]) for table in self.vectors]
+        vectors = [
+            _free(self._vector(field, torch.arange(1, len(table.weight))))
+            for field, table in enumerate(self.vectors)
+        ]
         return Pairs(vectors, _free(self.out))
 
 

@@ -12,14 +12,14 @@ is its own table, and the penalty would be 0.
 Values of a context add smooth shapes to z and level, shrunk to those of others by how much they
 differ: the prior of `FieldEffects`, from which it starts. Where there are several fields, each two
 add what the product of their values' vectors says. Unknown values add nothing. What is learnt on
-top of the start is left away unless rows held out bear it out, by more than one standard error.
+top of the start is left away unless rows held out gain by it, by more than one standard error.
 
 Letters: n rows, F fields, V values of a field, C contexts, M knots, K shapes, E width of a vector.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,27 +27,19 @@ from numpy.typing import ArrayLike
 from etalage.calibrate.bases import Bases, Codes, directions, rows_of
 from etalage.calibrate.calibrator import Calibrator, Floats, checked_rows, from_dict
 from etalage.calibrate.distinct import DistinctRows, distinct_contexts
-from etalage.calibrate.fields import FieldEffects, checked_context
+from etalage.calibrate.fields import checked_context
 from etalage.calibrate.isotonic import SmoothIsotonic
 from etalage.calibrate.summary import LogitSummary
 from etalage.errors import RecipeError, did_you_mean
 
-if TYPE_CHECKING:
-    from etalage.calibrate.integral import ExactIntegral
-    from etalage.calibrate.neural import Balance, BalanceKind, Batch
-
 Variant = Literal["none", "field", "context"]
+BalanceKind = Literal["excess", "variance"]
 LEAST_SLOPE = 1e-2
 """s_min."""
 BEND = 0.3
 """Slope above which it is what it was asked to be; below, it nears 0 ever slower."""
-WIDTH = 8
-"""Of a vector, where there are several fields."""
-EPOCHS, RATE = 6, 0.01
-HELD_OUT = 0.1
-"""Share of the rows that say how long to learn, and whether it was worth it."""
-FEW_ROWS = 2000
-"""Below this many different rows there is nothing to hold out."""
+CHUNK = 1 << 16
+"""Rows mapped at once."""
 
 
 class Pairs(NamedTuple):
@@ -57,8 +49,23 @@ class Pairs(NamedTuple):
     out: Floats  # (E, M)
 
 
+def check_arguments(variant: Variant | None, balance: float, balance_kind: BalanceKind) -> None:
+    """RecipeError for what MCNet does not know."""
+    for name, given, known in (
+        ("variant", variant, get_args(Variant)),
+        ("balance_kind", balance_kind, get_args(BalanceKind)),
+    ):
+        if given is not None and given not in known:
+            raise RecipeError(
+                f"MCNet has no {name} {given!r}{did_you_mean(given, known)} (known: "
+                f"{', '.join(known)})"
+            )
+    if not 0 <= balance < float("inf"):
+        raise RecipeError(f"balance={balance} must be a weight, 0 or more")
+
+
 class MCNet(Calibrator):
-    """A curve of its own for each context; strictly rising in each.
+    """A curve of its own for each context; strictly rising in each, as the curve of all rows is.
 
     The context of `fit` and `logit` has a column a field, whole numbers from 0; a negative one is
     no value.
@@ -83,10 +90,7 @@ class MCNet(Calibrator):
         balance_kind: BalanceKind = "excess",
         seed: int = 0,
     ) -> None:
-        if variant is not None and variant not in get_args(Variant):
-            known = get_args(Variant)
-            hint = did_you_mean(variant, known)
-            raise RecipeError(f"no variant {variant!r} of MCNet{hint} (known: {', '.join(known)})")
+        check_arguments(variant, balance, balance_kind)
         self.variant: Variant | None = variant
         self.used: Variant = variant or "context"
         """The variant that was fitted."""
@@ -101,8 +105,8 @@ class MCNet(Calibrator):
         self.shapes: list[Floats] = []
         """What they have of each shape, (V, K)."""
         self.pairs: Pairs | None = None
-        self.epochs = 0
-        """That were worth it; with 0 it is its start."""
+        self.has_learnt = False
+        """Whether anything on top of the start was worth it."""
 
     def fit(
         self,
@@ -111,33 +115,51 @@ class MCNet(Calibrator):
         context: ArrayLike | None = None,
         weights: ArrayLike | None = None,
     ) -> Self:
-        self.used = self.variant or ("none" if context is None else "context")
-        self.codes = []
-        rows = DistinctRows.of(*self._checked(logits, clicks, context, weights))
-        held = np.random.default_rng(self.seed).random(len(rows.x)) < HELD_OUT
-        self.epochs = 0
-        if len(rows.x) >= FEW_ROWS:
-            self.epochs = self._worth(rows.take(~held), rows.take(held))
-        network = self._start(rows)
-        if self.epochs:
-            self._learn(network, rows, self.epochs)
-        self._keep(network.shapes(), network.paired() if self.epochs else None)
-        return self
+        used: Variant = self.variant or ("none" if context is None else "context")
+        return self._fit(logits, clicks, context, weights, used)
 
     def learn(self, summary: LogitSummary) -> Self:
         """Without a context: a summary knows no fields."""
         x, clicks, mass = summary.rows()
         both = np.repeat([1.0, 0.0], len(x))
-        variant, self.variant = self.variant, "none"
-        self.fit(np.tile(x, 2), both, weights=np.append(clicks, mass - clicks))
-        self.variant = variant
+        return self._fit(np.tile(x, 2), both, None, np.append(clicks, mass - clicks), "none")
+
+    def _fit(
+        self,
+        logits: ArrayLike,
+        clicks: ArrayLike,
+        context: ArrayLike | None,
+        weights: ArrayLike | None,
+        used: Variant,
+    ) -> Self:
+        from etalage.calibrate.mcnet_training import found
+
+        x, y, scales = checked_rows(logits, clicks, weights)
+        columns = _columns(context, len(x), used)
+        balance = self.balance if context is not None else 0.0
+        if balance:  # over values of a column that the curve may not know
+            columns = np.vstack([columns, checked_context(context, len(x))[:1]])
+        rows = DistinctRows.of(x, y, columns.T, scales)
+        learnt = found(rows, self.curve, balance, self.balance_kind, self.seed)
+        self.used, self.bases, self.codes = used, learnt.bases, learnt.codes
+        self.mass, self.has_learnt = learnt.mass, learnt.is_worth_it
+        self._keep(learnt.shapes, learnt.pairs)
         return self
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         if self.bases is None:
             raise self.not_fitted()
         u = self.curve.logit(logits)
-        columns = self._columns(context, len(u))
+        n_fields = len(self.codes) if self.used == "context" else None
+        columns = _columns(context, len(u), self.used, n_fields)
+        found = np.empty(len(u))
+        for start in range(0, len(u), CHUNK):  # each row may be of a context of its own
+            some = slice(start, start + CHUNK)
+            found[some] = self._mapped(u[some], columns[:, some])
+        return found
+
+    def _mapped(self, u: Floats, columns: Codes) -> Floats:
+        assert self.bases is not None
         rows = [rows_of(known, codes) for known, codes in zip(self.codes, columns, strict=True)]
         table, at = self._table, rows[0]
         if table is None:
@@ -171,7 +193,7 @@ class MCNet(Calibrator):
             "kind": self.kind,
             "variant": self.used,
             "curve": self.curve.to_dict(),
-            "epochs": self.epochs,
+            "has_learnt": self.has_learnt,
             "knots": self.bases.knots.tolist(),
             "bases": self.bases.shapes.tolist(),
             "mass": self.mass.tolist(),
@@ -187,13 +209,17 @@ class MCNet(Calibrator):
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> Self:
-        fitted = cls(facts["variant"], from_dict(facts["curve"]))
+        used = facts["variant"]
+        if used not in get_args(Variant) or (used != "context" and len(facts["codes"]) != 1):
+            raise ValueError(f"there is no variant {used!r} of {len(facts['codes'])} fields")
+        fitted = cls(used, from_dict(facts["curve"]))
+        fitted.used = used
         knots, bases, mass = (_numbers(facts[key]) for key in ("knots", "bases", "mass"))
         if bases.ndim != 2 or not len(knots) == len(bases) == len(mass) > 1:
             raise ValueError("knots, bases and mass are not of one number")
         if not (np.diff(knots) > 0).all():
             raise ValueError("the knots do not rise")
-        fitted.epochs = int(facts["epochs"])
+        fitted.has_learnt = bool(facts["has_learnt"])
         fitted.bases, fitted.mass = Bases(knots, bases), mass
         fitted.codes = [np.array(codes, dtype=np.int64) for codes in facts["codes"]]
         shapes = [_numbers(rows).reshape(-1, bases.shape[1]) for rows in facts["shapes"]]
@@ -222,78 +248,15 @@ class MCNet(Calibrator):
         if len(shapes) == 1:
             self._table = self.curves(np.arange(len(shapes[0]) + 1)[:, None])
 
-    def _checked(
-        self,
-        logits: ArrayLike,
-        clicks: ArrayLike,
-        context: ArrayLike | None,
-        weights: ArrayLike | None,
-    ) -> tuple[Floats, Floats, Codes, Floats]:
-        x, y, scales = checked_rows(logits, clicks, weights)
-        columns = self._columns(context, len(x))
-        if self.balance:  # over values of a column that the curve may not know
-            columns = np.vstack([columns, checked_context(context, len(x))[:1]])
-        return x, y, columns.T, scales
 
-    def _columns(self, context: ArrayLike | None, n_rows: int) -> Codes:
-        """Codes of the fields that the curve may know, (F, n)."""
-        if self.used == "none":
-            return np.zeros((1, n_rows), dtype=np.int64)
-        if self.used == "field":
-            return checked_context(context, n_rows)[:1]
-        return checked_context(context, n_rows, len(self.codes) or None)
-
-    def _start(self, rows: DistinctRows) -> ExactIntegral:
-        """What `FieldEffects` finds."""
-        import torch
-
-        from etalage.calibrate.integral import ExactIntegral
-
-        n_fields = rows.codes.shape[1] - bool(self.balance)
-        plain = FieldEffects(self.curve)
-        plain.fit(rows.x, rows.y, rows.codes[:, :n_fields], rows.scales)
-        assert plain.bases is not None
-        self.bases, self.codes = plain.bases, plain.codes
-        self.mass = self.bases.mass(self.curve.logit(rows.x), rows.scales)
-        torch.manual_seed(self.seed)
-        width = WIDTH if n_fields > 1 else 0
-        return ExactIntegral(self.bases, self.mass, plain.effects, width)
-
-    def _batch(self, rows: DistinctRows) -> Batch:
-        """Rows for the network: the curve's logits, and rows of values in place of codes."""
-        from etalage.calibrate.neural import Batch
-
-        columns = [*self.codes, np.unique(rows.codes[:, -1])] if self.balance else self.codes
-        codes = [rows_of(known, c) for known, c in zip(columns, rows.codes.T, strict=True)]
-        return Batch.of(self.curve.logit(rows.x), np.stack(codes, 1), rows.y, rows.scales)
-
-    def _worth(self, seen: DistinctRows, unseen: DistinctRows) -> int:
-        """For how many epochs learning is worth it: 0 where rows that were not seen gain no more
-        than one standard error."""
-        from etalage.calibrate.neural import held_loss, losses
-
-        network, held, balance = self._start(seen), self._batch(unseen), self._balance()
-        before, asked = losses(network, held), held_loss(network, held, balance)
-        epochs = self._learn(network, seen, EPOCHS, held)
-        gain = before - losses(network, held)
-        better = asked - held_loss(network, held, balance)
-        return epochs if better > gain.std() / np.sqrt(len(gain)) else 0
-
-    def _balance(self) -> Balance | None:
-        from etalage.calibrate.neural import Balance
-
-        return Balance(self.balance_kind, self.balance, -1) if self.balance else None
-
-    def _learn(
-        self, network: ExactIntegral, rows: DistinctRows, epochs: int, held: Batch | None = None
-    ) -> int:
-        """Trains in place, and returns for how many epochs it was worth it."""
-        from etalage.calibrate.neural import Plan, learn
-
-        batch = self._batch(rows)
-        network.count(batch)
-        plan = Plan(epochs, RATE, seed=self.seed)
-        return learn(network, batch, plan, held=held, balance=self._balance())
+def _columns(
+    context: ArrayLike | None, n_rows: int, used: Variant, n_fields: int | None = None
+) -> Codes:
+    """Codes of the fields that a variant may know, (F, n)."""
+    if used == "none":
+        return np.zeros((1, n_rows), dtype=np.int64)
+    columns = checked_context(context, n_rows, n_fields)
+    return columns[:1] if used == "field" else columns
 
 
 def _from_1(rows: Floats) -> Floats:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from etalage.calibrate.bases import Codes, rows_of
-from etalage.calibrate.calibrator import Calibrator, Floats, checked_rows
+from etalage.calibrate.calibrator import Calibrator, Floats, checked_logits, checked_rows
 from etalage.calibrate.fields import checked_context
 from etalage.calibrate.neural import Balance, Batch, Curve, Plan, learn
 from etalage.calibrate.summary import LogitSummary
@@ -52,7 +52,7 @@ class NetworkCalibrator(Calibrator):
         held = torch.tensor(rng.random(len(x)) < HELD_OUT)
         seen, unseen = rows.take(~held), rows.take(held)
         self.arguments = self.prepared(seen)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(self.seed)
             self.network = self.network_type(**self.arguments)
             learn(self.network, seen, self.plan, held=unseen, balance=self.balanced())
@@ -74,7 +74,7 @@ class NetworkCalibrator(Calibrator):
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         if self.network is None:
             raise self.not_fitted()
-        x = torch.tensor(np.asarray(logits), dtype=torch.float32).ravel()
+        x = torch.tensor(checked_logits(logits), dtype=torch.float32)
         columns = np.zeros((0, len(x)), np.int64)
         if self.codes:
             columns = checked_context(context, len(x), len(self.codes))

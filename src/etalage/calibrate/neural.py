@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,14 +19,21 @@ from torch.nn import functional as nnf
 
 from etalage.calibrate.bases import Codes
 from etalage.calibrate.calibrator import Floats
+from etalage.calibrate.mcnet import BalanceKind
+from etalage.errors import DataError
 
 WIDTH = 16
 """Of an embedding."""
 CHUNK = 1 << 14
 """Rows that a network is asked about at once."""
+BATCHES = 64
+"""Of an epoch, at least: few rows make smaller batches."""
+FEWEST = 32
+"""Rows of a batch, at least."""
+LOOKS = 8
+"""At the balance, an epoch; pushed for longer, it turns over."""
 TOLERATED = 3.84
 """Squared error over its variance that a value has by chance in 5 % of cases (χ², one degree)."""
-BalanceKind = Literal["excess", "variance"]
 
 
 class Batch(NamedTuple):
@@ -36,17 +43,21 @@ class Batch(NamedTuple):
     codes: Tensor  # (n, F) int64; 0 is no value
     clicks: Tensor  # (n,) float32
     weights: Tensor  # (n,) float32, 1 in the mean
+    worth: float
+    """Rows that each stands for, in the mean."""
 
     def take(self, rows: Tensor) -> Batch:
         """Some of the rows."""
-        return Batch(*(column[rows] for column in self))
+        x, codes, y, scales, worth = self
+        return Batch(x[rows], codes[rows], y[rows], scales[rows], worth)
 
     @classmethod
     def of(cls, logits: Floats, codes: Codes, clicks: Floats, weights: Floats) -> Batch:
         """Columns (n,) and codes (n, F) as tensors."""
-        columns = (logits, clicks, weights / weights.mean())
+        worth = float(weights.mean())
+        columns = (logits, clicks, weights / worth)
         x, y, scales = (torch.tensor(c, dtype=torch.float32) for c in columns)
-        return cls(x, torch.tensor(codes), y, scales)
+        return cls(x, torch.tensor(codes), y, scales, worth)
 
 
 class Curve(nn.Module, ABC):
@@ -90,7 +101,8 @@ class Balance:
     With R_v = Σ p - Σ y and V_v = Σ p (1 - p) over the rows of value v, `excess` is
     Σ_v √n_v max(0, R_v² / (V_v + 1) - 3.84) / Σ_v √n_v, which is silent about what chance does;
     `variance`, closest to the words of the paper, is that of R_v / n_v over rows. Sums of a batch
-    would be noise, so they are of all rows, once an epoch, and rows are pushed by their gradient.
+    would be noise, so they are of all rows, a few times an epoch, and rows are pushed by their
+    gradient, V_v held. Rows without a value are not asked.
     """
 
     def __init__(self, kind: BalanceKind, weight: float, column: int) -> None:
@@ -103,10 +115,14 @@ class Balance:
         p = torch.sigmoid(network.logits_of(rows.logits, rows.codes))
         codes = rows.codes[:, self.column]
         zeros = torch.zeros(int(codes.max()) + 1)
+        weights = rows.worth * rows.weights * (codes > 0)
         n, gap, noise = (
-            zeros.index_add(0, codes, rows.weights * column)
+            zeros.index_add(0, codes, weights * column)
             for column in (torch.ones_like(p), p - rows.clicks, p * (1 - p))
         )
+        if not n.any():
+            self.push = zeros
+            return 0.0
         if self.kind == "variance":
             error, share = gap / n.clamp(min=1e-9), n / n.sum()
             away = error - share @ error
@@ -130,38 +146,42 @@ def learn(
     *,
     held: Batch | None = None,
     balance: Balance | None = None,
-) -> int:
-    """Trains in place, and returns for how many epochs.
+) -> None:
+    """Trains in place; with rows held out, keeps the state of least loss on them, be it the first.
 
-    With rows held out it keeps the state that had the least loss on them, be it the first.
+    Raises:
+        DataError: where the loss is no number.
     """
     torch.manual_seed(plan.seed)
-    n_batches = max(len(rows.logits) // plan.batch, 1)
+    n_rows = len(rows.logits)
+    n_batches = max(round(n_rows * rows.worth) // plan.batch, BATCHES)
+    n_batches = max(min(n_batches, n_rows // FEWEST), 1)
     optimizer = torch.optim.Adam(network.groups(plan.rate))
     n_steps = plan.epochs * n_batches
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _height(step, n_steps))
-    best, kept, state = held_loss(network, held, balance), 0, _copied(network)
-    for epoch in range(1, plan.epochs + 1):
-        if balance is not None:
-            balance.look(network, rows)
-        network.train()
-        for some in torch.randperm(len(rows.logits)).chunk(n_batches):
+    best, state = _held_loss(network, held, balance), _copied(network)
+    for _ in range(plan.epochs):
+        for n, some in enumerate(torch.randperm(n_rows).chunk(n_batches)):
+            if balance is not None and n % max(n_batches // LOOKS, 1) == 0:
+                balance.look(network, rows)
+            network.train()
             batch = rows.take(some)
             z = network(batch.logits, batch.codes)
             loss = nnf.binary_cross_entropy_with_logits(z, batch.clicks, batch.weights)
             loss = loss + network.penalty(batch)
             if balance is not None:
                 loss = loss + balance.penalty(z, batch)
+            if not torch.isfinite(loss):
+                raise DataError("the loss is no number: some logit is too far from all others")
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-        found = held_loss(network, held, balance)
+        found = _held_loss(network, held, balance)
         if held is None or found < best:
-            best, kept, state = found, epoch, _copied(network)
+            best, state = found, _copied(network)
     network.load_state_dict(state)
     network.eval()
-    return kept
 
 
 def _height(step: int, n_steps: int) -> float:
@@ -173,18 +193,18 @@ def _height(step: int, n_steps: int) -> float:
 
 
 def losses(network: Curve, rows: Batch) -> NDArray[np.float64]:
-    """Weighted log-loss of each row, (n,)."""
+    """Log-loss of each row, (n,), without its weight."""
     z = network.logits_of(rows.logits, rows.codes)
-    found = nnf.binary_cross_entropy_with_logits(z, rows.clicks, rows.weights, reduction="none")
+    found = nnf.binary_cross_entropy_with_logits(z, rows.clicks, reduction="none")
     return found.double().numpy()
 
 
-def held_loss(network: Curve, held: Batch | None, balance: Balance | None) -> float:
+def _held_loss(network: Curve, held: Batch | None, balance: Balance | None) -> float:
     """Log-loss of rows held out, and what they lack in balance; 0 where there are none."""
     if held is None:
         return 0.0
     asked = 0.0 if balance is None else balance.look(network, held)
-    return float(losses(network, held).mean()) + asked
+    return float(held.weights.double().numpy() @ losses(network, held)) / len(held.logits) + asked
 
 
 def _copied(network: Curve) -> dict[str, Tensor]:

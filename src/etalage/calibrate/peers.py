@@ -215,8 +215,8 @@ class NeuCalibCalibrator(NetworkCalibrator):
     network_type: ClassVar[type[Curve]] = NeuCalib
 
     def prepared(self, rows: Batch) -> Arguments:
-        shares = np.linspace(0, 1, N_KNOTS)
-        return {"sizes": self.sizes, "knots": quantiles(rows.logits, shares)}
+        knots = quantiles(rows.logits, np.linspace(0, 1, N_KNOTS))
+        return {"sizes": self.sizes, "knots": [*knots, knots[-1] + 1.0]}
 
 
 class SBCRCalibrator(NetworkCalibrator):
@@ -228,7 +228,7 @@ class SBCRCalibrator(NetworkCalibrator):
 
     def prepared(self, rows: Batch) -> Arguments:
         inner = quantiles(torch.sigmoid(rows.logits), np.linspace(0, 1, N_KNOTS + 1)[1:-1])
-        return {"sizes": self.sizes, "edges": [0.0, *inner, 1.0]}
+        return {"sizes": self.sizes, "edges": np.unique([0.0, *inner, 1.0]).tolist()}
 
 
 class DESCCalibrator(NetworkCalibrator):

@@ -1,9 +1,12 @@
-"""What may any calibrator be served as? One table, and by how much it is off at most.
+"""What may a curve that never falls be served as? A table, and by how much it is off at most.
 
 Between two points a < b a curve F that does not fall lies between F(a) and F(b), whatever it does
 there, and so does a straight line c between c(a) and c(b); so neither is further from the other
 than max(F(b) - c(a), c(b) - F(a)). Cells between knots are halved until that holds for all points
 of all cells. Nothing is asked of F but that it does not fall.
+
+What is straight between knots anyway, as `FieldEffects` and `MCNet` by value are, is the smaller
+table itself; this is for curves that are not, and for contexts that are few.
 
 Letters: n rows, F fields, C contexts, M knots.
 """
@@ -27,6 +30,8 @@ POINTS = 256
 CELLS = 32
 """To begin with."""
 MOST_CELLS = 1 << 14
+MOST_CONTEXTS = 5000
+"""At a fiftieth of a second each."""
 ROWS = 1 << 21
 """Asked about at once."""
 
@@ -42,8 +47,9 @@ class Table(Calibrator):
 
     def __init__(self) -> None:
         self.error = 0.0
-        """How far, at most, a logit between -16 and 16 is from that of what was tabulated. Its
-        probability is then off by at most a quarter of it, and by e^error - 1 of itself."""
+        """How far, at most, a logit between -16 and 16, of a context that was kept or of none, is
+        from that of what was tabulated. Its probability is then off by at most a quarter of it,
+        and by e^error - 1 of itself."""
         self.knots = np.zeros(0)
         self.values: NDArray[np.float32] = np.zeros((0, 0), np.float32)  # (C + 1, M)
         self.contexts: Codes = np.zeros((0, 0), np.int64)  # (C, F)
@@ -55,14 +61,22 @@ class Table(Calibrator):
         """Tabulates a calibrator for contexts (C, F); without any, for none.
 
         Raises:
-            DataError: for a curve that falls, or is too steep for the error.
+            DataError: for a curve that falls, or is too steep for the error, and for more contexts
+                than can be kept.
         """
         if not 1e-5 <= error <= 1:
             raise DataError(f"error={error} must be between 0.00001 and 1")
-        table = cls()
+        table, passed_on = cls(), 0.0
+        if isinstance(calibrator, Table):
+            passed_on = calibrator.error
         if contexts is not None:
             codes = checked_context(contexts, len(np.asarray(contexts)))
             table.contexts = np.unique(codes.T, axis=0)
+        if len(table.contexts) > MOST_CONTEXTS:
+            raise DataError(
+                f"{len(table.contexts):,} contexts are too many for one table ({MOST_CONTEXTS:,} "
+                "are kept); name those that matter, or serve the calibrator as it is"
+            )
         nowhere = np.full((1, table.contexts.shape[1]), -1)
         asked = np.vstack([nowhere, table.contexts])
         ends = np.linspace(-REACH, REACH, CELLS + 1)
@@ -84,7 +98,7 @@ class Table(Calibrator):
         last = _asked(calibrator, asked, np.array([REACH]))
         table.knots = np.append(starts[order], REACH)
         table.values = np.concatenate([values[:, order], last], 1).astype(np.float32)
-        table.error = float(bounds.max())
+        table.error = float(bounds.max()) + passed_on
         table._index()
         return table
 
@@ -96,10 +110,10 @@ class Table(Calibrator):
         weights: ArrayLike | None = None,
     ) -> Self:
         """A table is made of another calibrator: see `of`."""
-        raise NotImplementedError("a table learns nothing; fit a calibrator, then Table.of(it)")
+        raise DataError("a table learns nothing; fit a calibrator, then Table.of(it)")
 
     def learn(self, summary: LogitSummary) -> Self:
-        raise NotImplementedError("a table learns nothing; fit a calibrator, then Table.of(it)")
+        raise DataError("a table learns nothing; fit a calibrator, then Table.of(it)")
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         if not self.values.size:
@@ -108,7 +122,7 @@ class Table(Calibrator):
         at: Codes | int = 0
         if self.contexts.shape[1]:
             columns = checked_context(context, len(x), self.contexts.shape[1])
-            at = rows_of(self._keys, self._key(columns))
+            at = self._rows(columns)
         cell = np.searchsorted(self.knots, x, side="right").clip(1, len(self.knots) - 1) - 1
         low, high = self.knots[cell], self.knots[cell + 1]
         below = self.values[at, cell].astype(np.float64)
@@ -120,6 +134,7 @@ class Table(Calibrator):
             "error": self.error,
             "knots": self.knots.tolist(),
             "values": self.values.tolist(),
+            "n_fields": self.contexts.shape[1],
             "contexts": self.contexts.tolist(),
         }
 
@@ -130,7 +145,8 @@ class Table(Calibrator):
         table.knots = np.array(facts["knots"], dtype=np.float64)
         table.values = np.array(facts["values"], dtype=np.float32)
         n_contexts, n_knots = table.values.shape
-        table.contexts = np.array(facts["contexts"], dtype=np.int64).reshape(n_contexts - 1, -1)
+        table.contexts = np.array(facts["contexts"], dtype=np.int64)
+        table.contexts = table.contexts.reshape(n_contexts - 1, int(facts["n_fields"]))
         if len(table.knots) != n_knots or n_knots < 2 or not (np.diff(table.knots) > 0).all():
             raise ValueError("the knots do not rise, or are not as many as the values")
         if not (np.isfinite(table.values).all() and (np.diff(table.values) >= 0).all()):
@@ -139,20 +155,23 @@ class Table(Calibrator):
         return table
 
     def _index(self) -> None:
-        """Makes contexts findable by one key."""
-        self._known = [np.unique(codes) for codes in self.contexts.T]
-        self._keys = self._key(np.ascontiguousarray(self.contexts.T))
-        if not (np.diff(self._keys) > 0).all():
+        """Makes contexts findable, field by field: each prefix that there is has a number."""
+        self._prefixes: list[tuple[Codes, Codes]] = []
+        prefix = np.zeros(len(self.contexts), dtype=np.int64)
+        for codes in self.contexts.T:
+            known = np.unique(codes)
+            key = prefix * (len(known) + 1) + rows_of(known, codes)
+            self._prefixes.append((known, np.unique(key)))
+            prefix = rows_of(self._prefixes[-1][1], key)
+        if not np.array_equal(prefix, np.arange(len(prefix)) + bool(self._prefixes)):
             raise ValueError("contexts do not rise")
 
-    def _key(self, columns: Codes) -> Codes:
-        """A number for each context (F, n), rising with them; -1 where a value is not known."""
-        key = np.zeros(columns.shape[1], dtype=np.int64)
-        known = np.ones(columns.shape[1], dtype=bool)
-        for values, codes in zip(self._known, columns, strict=True):
-            row = rows_of(values, codes)
-            key, known = key * (len(values) + 1) + row, known & (row > 0)
-        return np.where(known, key, -1)
+    def _rows(self, columns: Codes) -> Codes:
+        """Row of each context (F, n), from 1; 0 is none of them."""
+        prefix = np.zeros(columns.shape[1], dtype=np.int64)
+        for (known, keys), codes in zip(self._prefixes, columns, strict=True):
+            prefix = rows_of(keys, prefix * (len(known) + 1) + rows_of(known, codes))
+        return prefix
 
 
 def _judged(calibrator: Calibrator, contexts: Codes, cells: Floats) -> tuple[Floats, Floats]:

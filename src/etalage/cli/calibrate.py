@@ -105,7 +105,9 @@ def tabulate(
     out: Annotated[Path, typer.Argument(help="Where to write the table of curves (JSON).")],
     contexts: Annotated[
         str | None,
-        typer.Option(help="Table whose contexts are kept; of one field, all values without it."),
+        typer.Option(
+            help="Table of fields, whose contexts alone are kept; without it, all values."
+        ),
     ] = None,
     error: Annotated[float, typer.Option(help="How far a calibrated logit may be off.")] = 1e-3,
     encoding: Encoding = "utf-8",
@@ -118,15 +120,15 @@ def tabulate(
     from etalage.pipeline.scores import ScoreCalibrator
 
     fitted = ScoreCalibrator.load(calibrator)
-    scores = None if contexts is None else fitted.read(contexts, encoding=encoding)
-    short = fitted.tabulated(error, scores)
+    short = fitted.tabulated(error, contexts, encoding)
     short.save(out)
     table = short.calibrator
     assert isinstance(table, Tabulated)
     n_contexts, n_knots = table.values.shape
     typer.echo(
-        f"{out}: {n_contexts:,} curves of {n_knots:,} knots; logits between -16 and 16 are off by "
-        f"at most {table.error:.1e}, probabilities by {table.error / 4:.1e}"
+        f"{out}: {n_contexts:,} curves of {n_knots:,} knots, of contexts kept and of all others; "
+        f"of those kept, logits between -16 and 16 are off by at most {table.error:.1e}, "
+        f"probabilities by {table.error / 4:.1e}"
     )
 
 

@@ -172,12 +172,13 @@ class ScoreCalibrator:
 
     def context(self, scores: Scores) -> NDArray[np.int64] | None:
         """Codes of the fields, (n, F); -1 for a value that is not known."""
-        if not self.values:
-            return None
+        return self._codes(scores.fields) if self.values else None
+
+    def _codes(self, fields: dict[str, pl.Series]) -> NDArray[np.int64]:
         coded = []
         for name, values in self.values.items():
             codes = dict(zip(values, range(len(values)), strict=True))
-            column = scores.fields[name].replace_strict(codes, default=-1, return_dtype=pl.Int64)
+            column = fields[name].replace_strict(codes, default=-1, return_dtype=pl.Int64)
             coded.append(column.fill_null(-1).to_numpy())
         return np.column_stack(coded)
 
@@ -185,17 +186,24 @@ class ScoreCalibrator:
         """Calibrated probabilities, (n,)."""
         return self.calibrator.probability(scores.logits, self.context(scores))
 
-    def tabulated(self, error: float, scores: Scores | None = None) -> ScoreCalibrator:
+    def tabulated(
+        self, error: float, source: Any = None, encoding: str = "utf-8"
+    ) -> ScoreCalibrator:
         """The same as a `Table`, whose logits are off by at most `error`.
 
-        It has the contexts of `scores`; where there is one field, all of its values without them.
+        It has the contexts of a table of fields; where there is one field, all of its values
+        without one.
 
         Raises:
-            DataError: for several fields without `scores`, and as `Table.of` does.
+            RecipeError: for a table where there are no fields.
+            DataError: for several fields without a table, and as `Table.of` does.
         """
         contexts = None
-        if scores is not None:
-            contexts = self.context(scores)
+        if source is not None and not self.values:
+            raise RecipeError("this calibrator maps all rows alike; leave out --contexts")
+        if source is not None:
+            frame = read_columns(source, list(self.values), encoding)
+            contexts = self._codes({name: _cast(frame[name], pl.String) for name in self.values})
         elif len(self.values) == 1:
             contexts = np.arange(len(next(iter(self.values.values()))))[:, None]
         elif self.values:
