@@ -67,7 +67,7 @@ def main() -> None:
 
     def says(claim: str, value: float, unit: str, target: str, seeds: list[int]) -> None:
         seconds = time.perf_counter() - began
-        record("calibration", claim, value, unit, target, seeds=seeds, seconds=seconds)
+        record("calibration", claim, float(value), unit, target, seeds=seeds, seconds=seconds)
 
     seeds = [*range(3)]
     grid = np.linspace(-14, 14, 100_001)
