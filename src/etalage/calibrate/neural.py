@@ -30,6 +30,8 @@ BATCHES = 64
 """Of an epoch, at least: few rows make smaller batches."""
 FEWEST = 32
 """Rows of a batch, at least."""
+DECAY = 1e-4
+"""L2 of the vectors of values; without it networks believe those of few rows."""
 LOOKS = 8
 """At the balance, an epoch; pushed for longer, it turns over."""
 TOLERATED = 3.84
@@ -72,8 +74,12 @@ class Curve(nn.Module, ABC):
         return 0.0
 
     def groups(self, rate: float) -> list[dict[str, Any]]:
-        """Parameters, and the learning rate of each."""
-        return [{"params": [p for p in self.parameters() if p.requires_grad], "lr": rate}]
+        """Parameters, and how fast each learns; vectors of values are held near 0."""
+        held = {p for part in self.modules() if isinstance(part, Embeddings)
+                for p in part.parameters()}  # fmt: skip
+        free = [p for p in self.parameters() if p not in held]
+        vectors = {"params": [p for p in self.parameters() if p in held], "weight_decay": DECAY}
+        return [{"params": free, "lr": rate}, vectors | {"lr": rate}]
 
     @torch.no_grad()
     def logits_of(self, logits: Tensor, codes: Tensor) -> Tensor:
