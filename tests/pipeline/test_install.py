@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from tests.conftest import Exported
 
+from etalage.calibrate import Table
 from etalage.errors import BundleError
 from etalage.pipeline.export import Served, export_bundle
 from etalage.pipeline.install import _places, install
@@ -70,6 +71,25 @@ def test_what_is_served_is_what_was_fitted(
     found = Engine(bundle).probability(rows.logits, table.categories)
     np.testing.assert_allclose(found, new.probability(rows), rtol=0, atol=1e-9)
     assert np.abs(found - before).mean() > 0.05
+
+
+@pytest.mark.parametrize("fields", [("device",), ("device", "category"), ()])
+def test_a_table_is_served_within_its_certificate(
+    exported: Exported, bundle: Path, frame: pl.DataFrame, fields: tuple[str, ...], tmp_path: Path
+) -> None:
+    known = frame.filter(*(pl.col(name).is_not_null() for name in fields))
+    new = fitted(known, *fields, kind="mcnet" if fields else "isotonic")
+    new.tabulated(1e-3, known if fields else None).save(tmp_path / "table.json")
+    short = ScoreCalibrator.load(tmp_path / "table.json")
+    assert isinstance(short.calibrator, Table)
+    assert short.calibrator.error <= 1e-3
+    install(bundle, short)
+    rows = read_scores(frame, ScoreColumns("score", fields=fields, is_logit=True))
+    table = exported.log.test.table(exported.served.features)
+    served = Engine(bundle).probability(rows.logits, table.categories)
+    off = np.abs(served - new.probability(rows))
+    whole = np.all([frame[name].is_not_null().to_numpy() for name in fields] or [True], axis=0)
+    assert off[np.broadcast_to(whole, off.shape)].max() <= short.calibrator.error / 4
 
 
 @pytest.mark.parametrize("kind", ["auto", "isotonic"])
