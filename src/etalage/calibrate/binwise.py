@@ -28,7 +28,7 @@ from torch.nn import functional as nnf
 from etalage.calibrate.mcnet import BalanceKind, Variant, check_arguments
 from etalage.calibrate.network_calibrator import Arguments, NetworkCalibrator
 from etalage.calibrate.neural import Balance, Batch, Curve, Embeddings, Plan, layers
-from etalage.calibrate.quadrature import clenshaw_curtis
+from etalage.calibrate.quadrature import PositiveIntegral
 
 N_BINS = 20
 CLICKS_OF_BIN = 100
@@ -50,25 +50,17 @@ class BinwiseMonotone(Curve):
     """
 
     edges: Tensor
-    nodes: Tensor
-    node_weights: Tensor
 
     def __init__(self, sizes: list[int], edges: list[float], order: float) -> None:
         super().__init__()
         self.sizes, self.order = sizes, order
         self.register_buffer("edges", torch.tensor(edges))
-        nodes, weights = clenshaw_curtis(N_NODES)
-        self.register_buffer("nodes", torch.tensor((nodes + 1) / 2, dtype=torch.float32))
-        self.register_buffer("node_weights", torch.tensor(weights / 2, dtype=torch.float32))
-        self.slopes = nn.ModuleList(_Slope(sizes) for _ in edges)
+        self.integrals = nn.ModuleList(_Integral(sizes) for _ in edges)
         self.levels = nn.ModuleList(_Level(sizes) for _ in edges)
 
     def of_bin(self, k: int, logits: Tensor, codes: Tensor) -> Tensor:
         """f_k at logits (B,) in contexts (B, F)."""
-        width = logits - self.edges[k]
-        t = width[:, None] * self.nodes  # (B, nodes), from the end of the bin
-        slopes = self.slopes[k](t, codes)
-        integral = width * (slopes @ self.node_weights)
+        integral = self.integrals[k](logits - self.edges[k], codes)
         level: Tensor = self.edges[k] + self.levels[k](codes) + integral
         return level
 
@@ -98,19 +90,16 @@ class BinwiseMonotone(Curve):
         return self.order * nnf.relu(self.gaps(contexts[some])).sum(0).mean()
 
 
-class _Slope(nn.Module):
-    """φ: of time t since the bin's end, (B, nodes), and contexts (B, F)."""
+class _Integral(nn.Module):
+    """∫φ over a width (B,) from the bin's end, in contexts (B, F)."""
 
     def __init__(self, sizes: list[int]) -> None:
         super().__init__()
         self.context = Embeddings(sizes, WIDTH)
-        self.of_time = nn.Linear(1, N_UNITS)
-        self.of_context = nn.Linear(self.context.width, N_UNITS, bias=False)
-        self.last = layers(N_UNITS, 1)
+        self.integral = PositiveIntegral(self.context.width, (N_UNITS,), N_NODES)
 
-    def forward(self, t: Tensor, codes: Tensor) -> Tensor:
-        first = self.of_time(t[..., None]) + self.of_context(self.context(codes))[:, None]
-        found: Tensor = nnf.elu(self.last(nnf.relu(first))[..., 0]) + 1
+    def forward(self, width: Tensor, codes: Tensor) -> Tensor:
+        found: Tensor = self.integral(width, self.context(codes))
         return found
 
 

@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 
 from etalage.calibrate.bases import Codes
 from etalage.calibrate.calibrator import Floats, checked_rows
+from etalage.calibrate.distinct import equal_rows
 from etalage.calibrate.fields import checked_context
-from etalage.calibrate.summary import REACH
+from etalage.calibrate.summary import REACH, Rows
 from etalage.errors import DataError
 
 PER_LOGIT = 16
@@ -79,19 +80,16 @@ class ContextSummary:
     def rows(self) -> WeightedRows:
         """What `fit` of any calibrator takes: `model.fit(*summary.rows())`."""
         mass, clicks, total = self.sums.T
-        both = np.concatenate([clicks, mass - clicks])
-        kept = both > 0
-        twice = np.tile(np.arange(len(mass)), 2)[kept]
-        came = np.repeat([1.0, 0.0], len(mass))[kept]
         middle = total / np.maximum(mass, np.finfo(np.float64).tiny)
-        return WeightedRows(middle[twice], came, self.keys[twice, :-1], both[kept])
+        x, came, weights = Rows(middle, clicks, mass).labelled()
+        context = np.tile(self.keys[:, :-1], (2, 1))
+        kept = weights > 0
+        return WeightedRows(x[kept], came[kept], context[kept], weights[kept])
 
 
 def _reduced(keys: Codes, sums: Floats) -> tuple[Codes, Floats]:
     """Rows of equal keys as one, in rising order."""
     if not len(keys):
         return keys, sums
-    order = np.lexsort(keys.T[::-1])
-    keys = keys[order]
-    firsts = np.flatnonzero(np.append(True, (np.diff(keys, axis=0) != 0).any(1)))
-    return keys[firsts], np.add.reduceat(sums[order], firsts)
+    order, firsts = equal_rows([*keys.T[::-1]])
+    return keys[order[firsts]], np.add.reduceat(sums[order], firsts)

@@ -5,9 +5,11 @@ Letters: n rows, F fields, C contexts.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from etalage.calibrate.bases import Codes
 from etalage.calibrate.calibrator import Floats
@@ -25,12 +27,9 @@ class DistinctRows(NamedTuple):
     @classmethod
     def of(cls, x: Floats, y: Floats, codes: Codes, scales: Floats) -> DistinctRows:
         """Sorts and adds up; rows without weight are none."""
-        order = np.lexsort([y, x, *codes.T])
-        x, y, codes = x[order], y[order], codes[order]
-        changes = (np.diff(x) != 0) | (np.diff(y) != 0) | (np.diff(codes, axis=0) != 0).any(1)
-        firsts = np.flatnonzero(np.append(True, changes))
+        order, firsts = equal_rows([y, x, *codes.T])
         total = np.add.reduceat(scales[order], firsts)
-        kept = firsts[total > 0]
+        kept = order[firsts[total > 0]]
         return cls(x[kept], y[kept], codes[kept], total[total > 0])
 
     def parted(self, share: float, rng: np.random.Generator) -> tuple[DistinctRows, DistinctRows]:
@@ -52,6 +51,16 @@ class DistinctRows(NamedTuple):
     def _with(self, scales: Floats) -> DistinctRows:
         some = scales > 0
         return DistinctRows(self.x[some], self.y[some], self.codes[some], scales[some])
+
+
+def equal_rows(columns: Sequence[NDArray[Any]]) -> tuple[Codes, Codes]:
+    """An order of rows by columns (n,), the last before all, and where in it each stretch of equal
+    rows begins."""
+    order = np.lexsort(columns)
+    changes = np.zeros(max(len(order) - 1, 0), dtype=bool)
+    for column in columns:
+        changes |= np.diff(column[order]) != 0
+    return order, np.flatnonzero(np.append(True, changes))
 
 
 def distinct_contexts(rows: list[Codes], sizes: list[int]) -> tuple[Codes, Codes]:

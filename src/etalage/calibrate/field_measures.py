@@ -136,13 +136,26 @@ def _chance(promised: Floats) -> Floats:
 def _over_limits() -> Floats:
     """What `_chance` is on `GRID`, over what it tends to for large S, (3, grid)."""
     s, y = GRID[:, None], np.arange(1, 2 * int(GRID[-1]))
-    some = np.exp(y * np.log(s) - s - np.cumsum(np.log(y)))  # chances of y > 0, (grid, y)
-    none = np.exp(-GRID)
+    chances = poisson(GRID, len(y) + 1)
+    none, some = chances[:, 0], chances[:, 1:]
     plain = (some * np.abs(s - y)).sum(1) + none * GRID
     smooth = (some * np.abs(s - y) / (y + 1)).sum(1) + none * GRID
     relative = (some * np.abs(s - y) / y).sum(1) / some.sum(1)
     large = FLOOR * np.sqrt(GRID)
     return np.stack([plain / large, smooth / large * (GRID + 1), relative / large * GRID])
+
+
+def poisson(means: Floats, n: int) -> Floats:
+    """Chances of 0 to n - 1 events around each mean (S,), (S, n).
+
+    >>> poisson(np.array([1.0]), 3).round(3).tolist()
+    [[0.368, 0.368, 0.184]]
+    """
+    y = np.arange(float(n))
+    log_factorials = np.append(0.0, np.cumsum(np.log(y[1:])))
+    s = means[:, None]
+    chances: Floats = np.exp(y * np.log(s) - s - log_factorials)
+    return chances
 
 
 def _with_floor(name: str, value: float, floor: float) -> dict[str, float]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from etalage.calibrate.calibrator import Floats
 from etalage.calibrate.drawing import ACCENT, INK, MUTED, RULE, Axis, Panel, points, text, tick
-from etalage.calibrate.field_measures import ValueSums
+from etalage.calibrate.field_measures import ValueSums, poisson
 from etalage.calibrate.measures import TINY
 
 WIDTH, HEIGHT = 460, 340
@@ -91,10 +91,8 @@ def chance_to_be_off(expected: Floats) -> Floats:
 @cache
 def _off_on_grid() -> Floats:
     mean, y = GRID[:, None], np.arange(2.0 * GRID[-1])
-    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(y[1:]))])
-    chances = np.exp(y * np.log(mean) - mean - log_factorials)  # (grid, y)
     low, high = limits(y)
-    found: Floats = (chances * ((mean < low) | (mean > high))).sum(1)
+    found: Floats = (poisson(GRID, len(y)) * ((mean < low) | (mean > high))).sum(1)
     return found
 
 

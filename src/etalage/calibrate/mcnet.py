@@ -120,9 +120,8 @@ class MCNet(Calibrator):
 
     def learn(self, summary: LogitSummary) -> Self:
         """Without a context: a summary knows no fields."""
-        x, clicks, mass = summary.rows()
-        both = np.repeat([1.0, 0.0], len(x))
-        return self._fit(np.tile(x, 2), both, None, np.append(clicks, mass - clicks), "none")
+        x, came, weights = summary.rows().labelled()
+        return self._fit(x, came, None, weights, "none")
 
     def _fit(
         self,

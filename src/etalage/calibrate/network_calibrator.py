@@ -67,9 +67,8 @@ class NetworkCalibrator(Calibrator):
         return None
 
     def learn(self, summary: LogitSummary) -> Self:
-        x, clicks, mass = summary.rows()
-        both = np.repeat([1.0, 0.0], len(x))
-        return self.fit(np.tile(x, 2), both, weights=np.append(clicks, mass - clicks))
+        x, came, weights = summary.rows().labelled()
+        return self.fit(x, came, weights=weights)
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:
         if self.network is None:

@@ -165,7 +165,9 @@ def learn(
     optimizer = torch.optim.Adam(network.groups(plan.rate))
     n_steps = plan.epochs * n_batches
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _height(step, n_steps))
-    best, state = _held_loss(network, held, balance), _copied(network)
+    best, state = math.inf, network.state_dict()
+    if held is not None:
+        best, state = _held_loss(network, held, balance), _copied(network)
     for _ in range(plan.epochs):
         for n, some in enumerate(torch.randperm(n_rows).chunk(n_batches)):
             if balance is not None and n % max(n_batches // LOOKS, 1) == 0:
@@ -183,8 +185,7 @@ def learn(
             loss.backward()
             optimizer.step()
             schedule.step()
-        found = _held_loss(network, held, balance)
-        if held is None or found < best:
+        if held is not None and (found := _held_loss(network, held, balance)) < best:
             best, state = found, _copied(network)
     network.load_state_dict(state)
     network.eval()
@@ -205,10 +206,8 @@ def losses(network: Curve, rows: Batch) -> NDArray[np.float64]:
     return found.double().numpy()
 
 
-def _held_loss(network: Curve, held: Batch | None, balance: Balance | None) -> float:
-    """Log-loss of rows held out, and what they lack in balance; 0 where there are none."""
-    if held is None:
-        return 0.0
+def _held_loss(network: Curve, held: Batch, balance: Balance | None) -> float:
+    """Log-loss of rows held out, and what they lack in balance."""
     asked = 0.0 if balance is None else balance.look(network, held)
     return float(held.weights.double().numpy() @ losses(network, held)) / len(held.logits) + asked
 

@@ -19,7 +19,7 @@ from torch.nn import functional as nnf
 from etalage.calibrate.calibrator import Floats, log_odds, sigmoid
 from etalage.calibrate.network_calibrator import Arguments, NetworkCalibrator
 from etalage.calibrate.neural import WIDTH, Batch, Curve, Embeddings, Plan, layers
-from etalage.calibrate.quadrature import clenshaw_curtis
+from etalage.calibrate.quadrature import PositiveIntegral
 from etalage.errors import DataError
 
 EDGE = 1e-6
@@ -45,28 +45,16 @@ class UMNN(Curve):
     the rescaling by context of UMC; the integral by Clenshaw and Curtis, so not monotone for sure.
     """
 
-    nodes: Tensor
-    node_weights: Tensor
-
     def __init__(self, sizes: list[int], n_nodes: int = 20, n_units: int = 32) -> None:
         super().__init__()
         self.context = Embeddings(sizes)
-        nodes, weights = clenshaw_curtis(n_nodes)
-        self.register_buffer("nodes", torch.tensor(nodes, dtype=torch.float32))
-        self.register_buffer("node_weights", torch.tensor(weights, dtype=torch.float32))
-        self.of_time = nn.Linear(1, n_units)
-        self.of_context = nn.Linear(self.context.width, n_units, bias=False)
-        self.integrand = layers(n_units, n_units, 1)
+        self.integral = PositiveIntegral(self.context.width, (n_units, n_units), n_nodes)
         self.start = nn.Parameter(torch.zeros(()))
         self.scale = layers(self.context.width, 64, 2) if sizes else None
 
     def forward(self, logits: Tensor, codes: Tensor) -> Tensor:
         h = self.context(codes)
-        t = logits[:, None, None] * (self.nodes[:, None] + 1) / 2  # (B, nodes, 1)
-        # the context's part of the first layer is that of all nodes
-        first = nnf.relu(self.of_time(t) + self.of_context(h)[:, None])
-        slopes = nnf.elu(self.integrand(first)[..., 0]) + 1
-        integral = logits / 2 * (slopes @ self.node_weights) + self.start
+        integral: Tensor = self.integral(logits, h) + self.start
         if self.scale is None:
             return integral
         scale, level = self.scale(h).unbind(1)

@@ -44,6 +44,11 @@ class Rows(NamedTuple):
     mass: Floats
     """Weight of all rows."""
 
+    def labelled(self) -> tuple[Floats, Floats, Floats]:
+        """Logits, clicks and weights (2 bins,): each bin once as clicked and once as not."""
+        came = np.repeat([1.0, 0.0], len(self.mass))
+        return np.tile(self.logits, 2), came, np.append(self.clicks, self.mass - self.clicks)
+
 
 def _nothing() -> Floats:
     return np.zeros(K)

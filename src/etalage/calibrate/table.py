@@ -102,17 +102,8 @@ class Table(Calibrator):
         table._index()
         return table
 
-    def fit(
-        self,
-        logits: ArrayLike,
-        clicks: ArrayLike,
-        context: ArrayLike | None = None,
-        weights: ArrayLike | None = None,
-    ) -> Self:
-        """A table is made of another calibrator: see `of`."""
-        raise DataError("a table learns nothing; fit a calibrator, then Table.of(it)")
-
     def learn(self, summary: LogitSummary) -> Self:
+        """A table is made of another calibrator: see `of`."""
         raise DataError("a table learns nothing; fit a calibrator, then Table.of(it)")
 
     def logit(self, logits: ArrayLike, context: ArrayLike | None = None) -> Floats:

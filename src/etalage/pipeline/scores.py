@@ -95,16 +95,7 @@ def read_scores(source: Any, columns: ScoreColumns, encoding: str = "utf-8") -> 
     """
     asked = [columns.score, columns.label, columns.weight, columns.cluster, *columns.fields]
     names = list(dict.fromkeys(name for name in asked if name is not None))
-    known = columns_of(source, encoding)
-    for name in names:
-        if name not in known:
-            raise DataError(
-                f"{label(source)} has no column {name!r}{did_you_mean(name, known)} "
-                f"(it has {', '.join(known)})"
-            )
-    frame = read_columns(source, names, encoding)
-    if not len(frame):
-        raise DataError(f"{label(source)} has no rows")
+    frame = _read(source, names, encoding)
     scores = _numbers(frame, columns.score)
     if not columns.is_logit:
         if not ((scores >= 0) & (scores <= 1)).all():
@@ -172,9 +163,9 @@ class ScoreCalibrator:
 
     def context(self, scores: Scores) -> NDArray[np.int64] | None:
         """Codes of the fields, (n, F); -1 for a value that is not known."""
-        return self._codes(scores.fields) if self.values else None
+        return self._coded(scores.fields) if self.values else None
 
-    def _codes(self, fields: dict[str, pl.Series]) -> NDArray[np.int64]:
+    def _coded(self, fields: dict[str, pl.Series]) -> NDArray[np.int64]:
         coded = []
         for name, values in self.values.items():
             codes = dict(zip(values, range(len(values)), strict=True))
@@ -202,8 +193,8 @@ class ScoreCalibrator:
         if source is not None and not self.values:
             raise RecipeError("this calibrator maps all rows alike; leave out --contexts")
         if source is not None:
-            frame = read_columns(source, list(self.values), encoding)
-            contexts = self._codes({name: _cast(frame[name], pl.String) for name in self.values})
+            frame = _read(source, list(self.values), encoding)
+            contexts = self._coded({name: _cast(frame[name], pl.String) for name in self.values})
         elif len(self.values) == 1:
             contexts = np.arange(len(next(iter(self.values.values()))))[:, None]
         elif self.values:
@@ -252,6 +243,21 @@ class ScoreCalibrator:
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{path} is no calibrator that can be read ({error})") from error
+
+
+def _read(source: Any, names: list[str], encoding: str) -> pl.DataFrame:
+    """Some columns of a table; DataError where one is missing, or there are no rows."""
+    known = columns_of(source, encoding)
+    for name in names:
+        if name not in known:
+            raise DataError(
+                f"{label(source)} has no column {name!r}{did_you_mean(name, known)} "
+                f"(it has {', '.join(known)})"
+            )
+    frame = read_columns(source, names, encoding)
+    if not len(frame):
+        raise DataError(f"{label(source)} has no rows")
+    return frame
 
 
 def _numbers(frame: pl.DataFrame, name: str) -> Floats:
