@@ -71,3 +71,9 @@ def test_what_does_not_add_up_is_said() -> None:
         ContextSummary.of([0.0], [1], None)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="0 or 1"):
         ContextSummary.of([0.0], [2], [[1]])
+
+
+def test_a_logit_far_off_moves_no_other() -> None:
+    rows = ContextSummary.of([1e5, 15.99, -1e5], [1, 0, 0], [[0], [0], [0]]).rows()
+    assert np.abs(rows.logits).max() <= 16
+    assert sorted(rows.logits.round(2).tolist()) == [-16.0, 16.0, 16.0]

@@ -8,7 +8,7 @@ import pytest
 from tests.browser import chromium, faults
 
 from etalage.calibrate.calibrator import sigmoid
-from etalage.calibrate.sheet import Field, Section, as_html, as_svg, sections
+from etalage.calibrate.sheet import Field, Judged, Section, as_html, as_svg, sections
 from etalage.calibrate.simulated import distorted
 from etalage.errors import DataError
 
@@ -72,6 +72,17 @@ def test_a_funnel_of_clusters_leaves_no_more_outside_than_chance() -> None:
     off = {"team": Field(game % 80, [str(v) for v in range(80)])}
     found = sections(np.where(game % 80 < 10, 0.5 * p, p), p, won, off, clusters=game)[-1]
     assert int(found.panels[0].label.split(": ")[1].split()[0]) >= 10
+
+
+def test_rows_that_are_clusters_of_their_own_hide_no_value_that_is_wrong() -> None:
+    rng = np.random.default_rng(0)
+    codes, p = np.repeat(np.arange(5), 20_000), np.full(100_000, 0.01)
+    y = (rng.random(100_000) < np.where(codes == 0, 0.03, 0.01)).astype(float)
+    parts = (p, p, y, np.ones(100_000))
+    plain, held = (
+        Judged(*parts, clusters).sums(p, codes, 5) for clusters in (None, np.arange(100_000))
+    )
+    np.testing.assert_allclose(held.noise, plain.noise, rtol=0.03)
 
 
 def height_of_band(part: Section) -> float:

@@ -308,6 +308,9 @@ def test_contexts_of_several_fields_are_named(tables: Path, tmp_path: Path) -> N
     code, text = run("tabulate", saved, tmp_path / "table.json")
     assert code == 1
     assert "--contexts" in text
+    code, text = run("tabulate", saved, tmp_path / "t.json", "--contexts", tables / "old.parquet")
+    assert code == 1
+    assert "has no column 'slot'" in text
     slots = tmp_path / "slots.parquet"  # fields are enough
     pl.read_parquet(both, columns=["site", "slot"]).write_parquet(slots)
     code, text = run("tabulate", saved, tmp_path / "table.json", "--contexts", slots)

@@ -24,7 +24,7 @@ from etalage.calibrate.summary import REACH, Rows
 from etalage.errors import DataError
 
 PER_LOGIT = 16
-"""Cells a logit; the outer two of -16 to 16 hold what lies beyond."""
+"""Cells a logit, between -16 and 16; what lies beyond is taken to lie there."""
 
 
 class WeightedRows(NamedTuple):
@@ -59,7 +59,8 @@ class ContextSummary:
         """Summarises logits (n,), clicks 0 or 1 (n,), contexts (n, F) and weights (n,)."""
         x, y, scales = checked_rows(logits, clicks, weights)
         columns = checked_context(context, len(x))
-        cells = np.floor(x.clip(-REACH, REACH) * PER_LOGIT).astype(np.int64)
+        x = x.clip(-REACH, REACH)
+        cells = np.floor(x * PER_LOGIT).astype(np.int64).clip(max=int(REACH * PER_LOGIT) - 1)
         sums = np.stack([scales, scales * y, scales * x], 1)
         keys = np.column_stack([*np.where(columns < 0, -1, columns), cells])
         return cls(*_reduced(keys, sums))

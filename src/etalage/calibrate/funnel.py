@@ -34,6 +34,8 @@ CELL = 4
 """Dots nearer than so many pixels become one."""
 WIDEST, NARROWEST = 10.0, 2.0
 """Ratio at which the axis ends at the most, and at the least."""
+MOST_SCALE = 100.0
+"""Rare clicks that one which is nearly sure stands for; more would stretch the axis for all."""
 MOUTH = 0.1
 """Expected clicks at which the axis begins at the least."""
 
@@ -54,7 +56,7 @@ class Spread:
     def of(cls, sums: ValueSums) -> Spread:
         """From sums over the rows of each value, of which none is without rows."""
         promised = np.maximum(sums.promised, TINY)
-        scale = promised / np.maximum(sums.noise, TINY * promised)
+        scale = np.minimum(promised / np.maximum(sums.noise, TINY * promised), MOST_SCALE)
         return cls(sums, promised * scale, sums.clicked * scale)
 
     @property

@@ -100,8 +100,13 @@ class Judged:
             return found
         # about the value's own level: how wrong it is must not pass for noise
         level = found.clicked / np.maximum(found.promised, TINY)
-        errors = self.clicks - p * level[codes]
-        effect = design_effect(self.clusters, codes, errors, self.weights, found.noise)
+        rates = p * level[codes]
+        inside = np.minimum(rates, 1.0)
+        noise = np.bincount(codes, self.weights * inside * (1 - inside), n_values).astype(
+            np.float64
+        )
+        errors = self.clicks - rates
+        effect = design_effect(self.clusters, codes, errors, self.weights, noise)
         return found._replace(noise=found.noise * effect)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from etalage.errors import BundleError, did_you_mean
 from etalage.pipeline.scores import ScoreCalibrator
-from etalage.serve.bundle import change_bundle, read_manifest
+from etalage.serve.bundle import change_bundle
 from etalage.serve.runtime.calibration import (
     CalibrationFields,
     read_calibrator,
@@ -42,21 +42,22 @@ def install(folder: Path, fitted: ScoreCalibrator) -> Installed:
         BundleError: for a bundle without a ranker or that is not sound, and for a calibrator of a
             field that the bundle does not have, or none of whose values it knows.
     """
-    if "ranker.onnx" not in read_manifest(folder)["files"]:
-        raise BundleError(
-            f"{folder} has no ranker whose scores could be calibrated; export a run that ranks"
-        )
-    features = RankingFeatures.load(folder / "features")
-    fields = _matched(fitted.values, _words(features, Catalogue.load(folder)))
+    n_known: dict[str, int] = {}
 
     def change(draft: Path) -> None:
+        # all of it is read from the copy: the bundle itself may be written again meanwhile
+        if not (draft / "ranker.onnx").exists():
+            raise BundleError(
+                f"{folder} has no ranker whose scores could be calibrated; export a run that ranks"
+            )
+        features = RankingFeatures.load(draft / "features")
+        fields = _matched(fitted.values, _words(features, Catalogue.load(draft)))
         place = draft / "calibrator.json"
         write_calibrator(place, fitted.calibrator, CalibrationFields.of(fields, features))
         read_calibrator(place, features)  # what a server could not read must not reach it
+        n_known.update((name, len(np.unique(c[c >= 0]))) for name, c in fields.items())
 
-    manifest = change_bundle(folder, change)
-    n_known = {name: len(np.unique(codes[codes >= 0])) for name, codes in fields.items()}
-    return Installed(manifest["model_version"], n_known)
+    return Installed(change_bundle(folder, change)["model_version"], n_known)
 
 
 def _words(features: RankingFeatures, catalogue: Catalogue) -> dict[str, Words]:
