@@ -69,7 +69,7 @@ def every_score(model, histories: Histories) -> np.ndarray:
                 exists = sorted(set(ids.codes[same, level].tolist()))
                 logits = network.write(said, level)[:, exists].double()
                 total[:, item] += logits.log_softmax(1)[:, exists.index(code)].numpy()
-                said = said + network.written(network.tokens[item, level])
+                said = said + network.said(network.tokens[item, level])
     return total
 
 
@@ -93,7 +93,7 @@ def test_the_loss_is_the_mean_surprise_at_every_item(model) -> None:
     expected = -scores[np.arange(len(steps)), [item for _, item in steps]].mean()
     history = torch.from_numpy(Histories.from_rows(rows).items.astype(np.int64))
     with torch.no_grad():
-        assert model.network.loss(history).item() == pytest.approx(expected, abs=1e-5)
+        assert model.network.spell(history).surprise.item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_what_may_not_be_shown_costs_no_beam_and_changes_no_probability(model) -> None:
@@ -123,15 +123,16 @@ def test_beams_find_the_best_of_any_tree(data: st.DataObject) -> None:
     trie = Trie(codes)
     bias = np.random.default_rng(seed).normal(size=(2, 4, 4, 5, 5)).astype(np.float32)
 
-    def step(prefixes: np.ndarray) -> np.ndarray:
+    def step(prefixes: np.ndarray, parents: np.ndarray) -> np.ndarray:
         people, beams, level = prefixes.shape
         last = prefixes[:, :, -1] if level else np.zeros((people, beams), int)
         return bias[np.arange(people)[:, None], level, last, :, 0]
 
+    none = np.zeros((2, 1), int)
     exact = np.zeros((2, len(codes)))
     for item, code in enumerate(codes):
         for level in range(n_levels):
-            logits = step(np.tile(code[:level], (2, 1, 1)))[:, 0]
+            logits = step(np.tile(code[:level], (2, 1, 1)), none)[:, 0]
             exists = trie.allowed(code[None, :level])[0]
             kept = np.where(exists, logits[:, : len(exists)], -np.inf).astype(np.float64)
             exact[:, item] += kept[:, code[level]] - np.log(np.exp(kept).sum(1))
@@ -282,4 +283,4 @@ def test_bad_questions_are_named(model) -> None:
     with pytest.raises(DataError, match="exclude has 1 rows, histories 4"):
         model.recommend(HISTORIES, 3, exclude=ItemSets.from_rows([[1]]))
     with pytest.raises(DataError, match="n_beams must be at least 1"):
-        beam_search(lambda p: p, model.network.trie, 1, 0)  # type: ignore[arg-type,return-value]
+        beam_search(lambda p, q: p, model.network.trie, 1, 0)  # type: ignore[arg-type,return-value]

@@ -1,6 +1,6 @@
 """Who looks at whom? A causal transformer over a history.
 
-Letters: B people, L history length, D width, H heads.
+Letters: B people, L history length, D width, H heads, E width of a head, S entries looked at.
 """
 
 from __future__ import annotations
@@ -30,46 +30,103 @@ def check_heads(settings: S) -> S:
     return settings
 
 
+class Past:
+    """Keys and values of one block, kept while rows are added; what is there never moves.
+
+    Beams that share a beginning share its keys: which of them a row may see is up to the mask.
+    """
+
+    def __init__(self, room: int) -> None:
+        """Leaves room for so many rows after the first ones."""
+        self.room = room
+        self.n_rows = 0
+
+    def grow(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds rows (B, H, n, E) and returns all there are, (B, H, S, E) each."""
+        start, self.n_rows = self.n_rows, self.n_rows + key.shape[2]
+        if start == 0:
+            shape = (*key.shape[:2], self.n_rows + self.room, key.shape[3])
+            self.keys, self.values = key.new_empty(shape), value.new_empty(shape)
+        self.keys[:, :, start : self.n_rows] = key
+        self.values[:, :, start : self.n_rows] = value
+        return self.keys[:, :, : self.n_rows], self.values[:, :, : self.n_rows]
+
+
 class CausalBlock(nn.Module):
     """Pre-norm block: x + attention(norm(x)), then x + feed-forward(norm(x))."""
 
-    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        n_heads: int,
+        dropout: float,
+        head_width: int | None = None,
+        inner_width: int | None = None,
+    ) -> None:
+        """Heads share the width, and the feed-forward is 4 times as wide, unless told otherwise."""
         super().__init__()
         self.n_heads = n_heads
+        self.head_width = head_width or width // n_heads
+        inner_width = inner_width or 4 * width
         self.norm_attention = nn.LayerNorm(width)
-        self.project_in = nn.Linear(width, 3 * width)
-        self.project_out = nn.Linear(width, width)
+        self.project_in = nn.Linear(width, 3 * n_heads * self.head_width)
+        self.project_out = nn.Linear(n_heads * self.head_width, width)
         self.norm_forward = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 4 * width)
-        self.contract = nn.Linear(4 * width, width)
+        self.expand = nn.Linear(width, inner_width)
+        self.contract = nn.Linear(inner_width, width)
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None, *, newest_only: bool = False) -> Tensor:
-        """x float (B, L, D); mask bool (B, 1, L, L), true where a row may look.
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None,
+        *,
+        newest_only: bool = False,
+        past: Past | None = None,
+    ) -> Tensor:
+        """x float (B, L, D); mask bool (B, 1, L, S), true where a row may look.
 
         With `newest_only` only the last position is computed, (B, 1, D): all that an answer
         needs of a last block, at a third of its cost. Without a mask every row looks everywhere.
+        With a `past` rows look at the rows before them as well, which S counts.
         """
-        b, length, width = x.shape
-        parts = self.project_in(self.norm_attention(x))  # (B, L, 3D)
-        parts = parts.view(b, length, 3, self.n_heads, width // self.n_heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
+        b, length, _ = x.shape
+        parts = self.project_in(self.norm_attention(x))  # (B, L, 3 H E)
+        parts = parts.view(b, length, 3, self.n_heads, self.head_width)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, E) each
+        if past is not None:
+            key, value = past.grow(key, value)
         if newest_only:
             x, query = x[:, -1:], query[:, :, -1:]
             mask = None if mask is None else mask[:, :, -1:]
-        seen = self._look(query, key, value, mask)
-        seen = seen.transpose(1, 2).reshape(b, -1, width)  # (B, L or 1, D)
+        seen = look(query, key, value, mask, self.drop)
+        seen = seen.transpose(1, 2).reshape(b, x.shape[1], -1)  # (B, L or 1, H E)
         x = x + self.drop(self.project_out(seen))
-        inner = nn.functional.gelu(self.expand(self.norm_forward(x)))  # (B, L, 4D)
+        inner = nn.functional.gelu(self.expand(self.norm_forward(x)))
         return x + self.drop(self.contract(inner))
 
-    def _look(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention, (B, H, L or 1, D/H); weights are dropped in training."""
-        if mask is None or not (self.training and self.drop.rate):
-            return nn.functional.scaled_dot_product_attention(query, key, value, mask)
-        likeness = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5  # (B, H, L, L)
-        weights = likeness.masked_fill(~mask, -torch.inf).softmax(-1)
-        return self.drop(weights) @ value
+
+def look(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    drop: Dropout,
+    scale: float | None = None,
+) -> Tensor:
+    """Attention of queries (B, H, L, E) to keys and values (B, H, S, E): (B, H, L, E).
+
+    `mask` is bool, true where a row may look, or a float to add to the likeness. Weights are
+    dropped in training. Without a `scale` it is 1 / sqrt(E).
+    """
+    if mask is None or not (drop.training and drop.rate):
+        return nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+    likeness = (query @ key.transpose(-1, -2)) * (scale or query.shape[-1] ** -0.5)
+    if mask.dtype == torch.bool:
+        likeness = likeness.masked_fill(~mask, -torch.inf)
+    else:
+        likeness = likeness + mask
+    return drop(likeness.softmax(-1)) @ value
 
 
 def causal_mask(known: Tensor) -> Tensor:

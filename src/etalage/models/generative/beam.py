@@ -14,8 +14,12 @@ from etalage.data.ragged import TopK
 from etalage.errors import DataError
 from etalage.tokenize.trie import Trie
 
-Step = Callable[[NDArray[np.int32]], NDArray[np.float32]]
-"""Prefixes int32 (B, K, l) -> logits of the next code, float32 (B, K, V)."""
+Step = Callable[[NDArray[np.int32], NDArray[np.int64]], NDArray[np.float32]]
+"""Prefixes int32 (B, K, l) -> logits of the next code, float32 (B, K, V).
+
+With them goes which beam of the step before each one came of, int64 (B, K), for models that keep
+what they computed; nothing is ever moved.
+"""
 
 
 def beam_search(
@@ -24,6 +28,8 @@ def beam_search(
     n_people: int,
     n_beams: int,
     wanted: NDArray[np.bool_] | None = None,
+    *,
+    normalised: bool = False,
 ) -> TopK:
     """Returns the likeliest items, best first: log p(i) is the sum over the levels of its code.
 
@@ -38,6 +44,7 @@ def beam_search(
         n_people: B.
         n_beams: K at most, and most items of an answer.
         wanted: bool (B, N), or (1, N) for everyone: items that may be answered; None allows all.
+        normalised: the model gives log-probabilities, of a softmax over more than the children.
 
     Returns:
         items (B, n_beams) and log-probabilities; -1 and -inf where there are no more. Equal scores
@@ -50,13 +57,14 @@ def beam_search(
     nodes = np.zeros((n_people, 1), dtype=np.int64)  # (B, K)
     scores = np.zeros((n_people, 1), dtype=np.float32)  # (B, K)
     prefixes = np.zeros((n_people, 1, 0), dtype=np.int32)  # (B, K, l)
+    parent = np.zeros((n_people, 1), dtype=np.int64)
     for level in range(trie.n_levels):
         children, codes = trie.children(level, nodes.ravel())
         shape = (*nodes.shape, children.shape[1])
         children, codes = children.reshape(shape), np.maximum(codes, 0).reshape(shape)  # (B, K, W)
         is_open = children >= 0
-        logits = np.take_along_axis(step(prefixes), codes, axis=2)  # (B, K, W)
-        gained = _log_softmax(np.where(is_open, logits, -np.inf))
+        logits = np.take_along_axis(step(prefixes, parent), codes, axis=2)  # (B, K, W)
+        gained = logits if normalised else _log_softmax(np.where(is_open, logits, -np.inf))
         if alive is not None:
             rows = row[:, :, None] if len(alive[level]) > 1 else 0
             is_open &= alive[level][rows, children]

@@ -58,3 +58,17 @@ class Sequences:
             starts, stops = self.starts[people], self.stops[people]
             rows = Histories.from_slices(self.items, starts, stops, read + 1)
             yield torch.from_numpy(rows.items.astype(np.int64))
+
+
+class Prefixes(Sequences):
+    """The same positions, each as a row of its own: a history and, last, the item that followed."""
+
+    def __init__(
+        self, items: NDArray[np.int32], offsets: NDArray[np.int64], length: int, batch_size: int
+    ) -> None:
+        super().__init__(items, offsets, length, batch_size)
+        sizes = self.stops - self.starts
+        asked = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        self.starts = np.repeat(self.starts, sizes)
+        self.stops = self.starts + asked + 1
+        self.n_batches = -(-len(self.starts) // batch_size)

@@ -1,0 +1,122 @@
+"""Who looks at whom, told by distance alone? The blocks of T5 (Raffel et al., 2020, 1910.10683).
+
+No biases, norms that only scale, attention without a scale, and a learned number for each distance
+between two tokens, shared by all blocks of a stack. Weights are those of Hugging Face's T5.
+Letters: B people, T tokens, S tokens looked at, D width, H heads, E width of a head.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from etalage.layers.attention import Past, look
+from etalage.layers.dropout import Dropout
+
+N_BUCKETS = 32
+FURTHEST = 128
+"""Distances from here on share a bucket."""
+
+
+class Distances(nn.Module):
+    """What a distance is worth to each head: near ones one by one, far ones by powers."""
+
+    def __init__(self, n_heads: int, *, both_ways: bool) -> None:
+        """`both_ways` where rows look ahead, too; then half of the buckets are for that."""
+        super().__init__()
+        self.both_ways = both_ways
+        self.worth = nn.Embedding(N_BUCKETS, n_heads)
+
+    def forward(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Places of the rows int64 (T,) and of what they look at (S,): float (1, H, T, S)."""
+        return self.worth(self._buckets(columns - rows[:, None])).permute(2, 0, 1)[None]
+
+    def _buckets(self, ahead: Tensor) -> Tensor:
+        n_buckets, first = N_BUCKETS, torch.zeros_like(ahead)
+        if self.both_ways:
+            n_buckets //= 2
+            first = (ahead > 0) * n_buckets
+            away = ahead.abs()
+        else:
+            away = (-ahead).clamp(min=0)
+        n_single = n_buckets // 2
+        power = torch.log(away.clamp(min=1).float() / n_single) / math.log(FURTHEST / n_single)
+        far = (n_single + power * (n_buckets - n_single)).long().clamp(max=n_buckets - 1)
+        return first + torch.where(away < n_single, away, far)
+
+
+class Attention(nn.Module):
+    """Rows of a stack look at each other, or at the rows of another stack."""
+
+    def __init__(self, width: int, n_heads: int, head_width: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads, inner = n_heads, n_heads * head_width
+        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.query = nn.Linear(width, inner, bias=False)
+        self.key_value = nn.Linear(width, 2 * inner, bias=False)
+        self.out = nn.Linear(inner, width, bias=False)
+        self.drop = Dropout(dropout)
+
+    def keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of rows (B, S, D): (B, H, S, E) each."""
+        both = self.key_value(x).view(*x.shape[:2], 2, self.n_heads, -1)
+        key, value = both.permute(2, 0, 3, 1, 4)
+        return key, value
+
+    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
+        """What rows whose norm is `x` (B, T, D) see; `bias` float (B or 1, H or 1, T, S)."""
+        query = self.query(x).view(*x.shape[:2], self.n_heads, -1).transpose(1, 2)
+        seen = look(query, *keys, bias.to(query.dtype), self.drop, scale=1.0)
+        return self.drop(self.out(seen.transpose(1, 2).flatten(2)))
+
+
+class Block(nn.Module):
+    """x + attention, with `reads` x + attention to another stack, then x + feed-forward."""
+
+    def __init__(
+        self,
+        width: int,
+        n_heads: int,
+        head_width: int,
+        inner_width: int,
+        dropout: float,
+        *,
+        reads: bool,
+    ) -> None:
+        super().__init__()
+        self.attention = Attention(width, n_heads, head_width, dropout)
+        self.reading = Attention(width, n_heads, head_width, dropout) if reads else None
+        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.expand = nn.Linear(width, inner_width, bias=False)
+        self.contract = nn.Linear(inner_width, width, bias=False)
+        self.drop = Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor,
+        read: tuple[Tensor, Tensor] | None = None,
+        read_bias: Tensor | None = None,
+        past: Past | None = None,
+    ) -> Tensor:
+        """x float (B, T, D) -> float (B, T, D).
+
+        `bias` (B or 1, H, T, S) is added to the likeness, -inf where a row may not look; `read` are
+        keys and values of the other stack, with a bias of their own. With a `past` rows look at
+        the rows before them as well.
+        """
+        normed = self.attention.norm(x)
+        keys = self.attention.keys(normed)
+        x = x + self.attention(normed, keys if past is None else past.grow(*keys), bias)
+        if self.reading is not None:
+            assert read is not None and read_bias is not None
+            x = x + self.reading(self.reading.norm(x), read, read_bias)
+        inner = self.drop(self.expand(self.norm(x)).relu())
+        return x + self.drop(self.contract(inner))
+
+
+def closed(may: Tensor) -> Tensor:
+    """What to add to a likeness: 0 where a row may look (bool), -inf where not."""
+    return torch.zeros(may.shape).masked_fill(~may, -torch.inf)
