@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from etalage.models.generative.decoder import DecoderNetwork
 from etalage.models.generative.encoder_decoder import EncoderDecoderNetwork
 from etalage.models.generative.network import END, START
 from etalage.models.generative.tiger import TIGERConfig
-from etalage.tokenize.trie import Trie
 
 
 def as_t5(network: EncoderDecoderNetwork, config: TIGERConfig) -> T5ForConditionalGeneration:
@@ -92,35 +97,40 @@ def searched(
     prompts: list[list[int]],
     n_beams: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items int (B, K) and scores (B, K) of `generate`, held to the ids by its own hook."""
-    levels, trie = network.n_levels, network.trie
-    n_items_of = {tuple(codes): item for item, codes in enumerate(network.codes.tolist())}
-    following = _following(trie, network.codes, network.firsts)
+    """What `generate` finds with the weights of a network of ours."""
     longest = max(len(prompt) for prompt in prompts)
-    is_t5 = isinstance(network, EncoderDecoderNetwork)
-    rows = [[START] * (longest - len(prompt)) + prompt for prompt in prompts]
-    begins = 1 if is_t5 else longest
-
-    def allowed(_: int, written: torch.Tensor) -> list[int]:
-        return following[tuple(written[begins:].tolist())]
-
-    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
-    with torch.no_grad():
-        found = model.generate(
-            torch.tensor(rows), attention_mask=mask, num_beams=n_beams,
-            num_return_sequences=n_beams, max_new_tokens=levels, min_new_tokens=levels,
-            length_penalty=0.0, do_sample=False, early_stopping=False,
-            prefix_allowed_tokens_fn=allowed, return_dict_in_generate=True, output_scores=True,
-        )  # fmt: skip
-    written = found.sequences[:, begins : begins + levels].numpy() - network.firsts[:-1]
-    items = np.array([n_items_of.get(tuple(row), -1) for row in written.tolist()])
-    shape = (len(prompts), n_beams)
-    return items.reshape(shape), found.sequences_scores.numpy().reshape(shape)
+    rows = torch.tensor([[START] * (longest - len(p)) + p for p in prompts])
+    known = torch.tensor([[False] * (longest - len(p)) + [True] * len(p) for p in prompts])
+    return searched_by(model, network.codes, network.firsts[:-1], rows, known, n_beams)
 
 
-def _following(trie: Trie, codes: np.ndarray, firsts: list[int]) -> dict[tuple, list[int]]:
+def searched_by(
+    model: PreTrainedModel,
+    codes: np.ndarray,
+    firsts: list[int],
+    prompt: torch.Tensor,
+    known: torch.Tensor,
+    n_beams: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Items int (B, K) and scores (B, K) of `generate`, held to the ids by its own hook."""
+    tokens = codes + np.array(firsts)  # (N, L)
+    item_of = {tuple(row): item for item, row in enumerate(tokens.tolist())}
     following: dict[tuple, set[int]] = {}
-    for row in (codes + np.array(firsts[:-1])).tolist():
+    for row in tokens.tolist():
         for level, token in enumerate(row):
             following.setdefault(tuple(row[:level]), set()).add(token)
-    return {prefix: sorted(tokens) for prefix, tokens in following.items()}
+    lists = {prefix: sorted(next_) for prefix, next_ in following.items()}
+    begins = 1 if model.config.is_encoder_decoder else prompt.shape[1]
+    n_levels = codes.shape[1]
+    several = {"length_penalty": 0.0, "early_stopping": False} if n_beams > 1 else {}
+    with torch.no_grad():
+        found = model.generate(
+            prompt, attention_mask=known.long(), num_beams=n_beams, do_sample=False,
+            num_return_sequences=n_beams, max_new_tokens=n_levels, min_new_tokens=n_levels,
+            prefix_allowed_tokens_fn=lambda _, row: lists[tuple(row[begins:].tolist())],
+            return_dict_in_generate=True, output_scores=True, pad_token_id=START, **several,
+        )  # fmt: skip
+    written = found.sequences[:, begins : begins + n_levels].tolist()
+    items = np.array([item_of.get(tuple(row), -1) for row in written]).reshape(-1, n_beams)
+    scores = found.sequences_scores.numpy().reshape(-1, n_beams) if n_beams > 1 else items * 0.0
+    return items, scores

@@ -101,6 +101,20 @@ def generalised_bce(
     return misses.mean() / (len(negatives) + 1)
 
 
+def info_nce(states: Tensor, targets: Tensor, right: Tensor, temperature: float) -> Tensor:
+    """Mean of -log softmax(cos(h, e) / T)[right], InfoNCE (van den Oord et al., 2018, 1807.03748).
+
+    Args:
+        states: (P, D), what should be near its target.
+        targets: (K, D), the right ones and those to be told apart from; no two alike.
+        right: int64 (P,), which target is the right one.
+        temperature: T.
+    """
+    states = nn.functional.normalize(states.float(), dim=-1)
+    likeness = states @ nn.functional.normalize(targets.float(), dim=-1).T  # (P, K)
+    return nn.functional.cross_entropy(likeness / temperature, right)
+
+
 def self_ensemble(one: Tensor, two: Tensor, clicks: Tensor) -> Tensor:
     """Self-ensemble loss of two passes with dropout (QNN-alpha, arXiv 2505.17999, section 4).
 

@@ -117,7 +117,7 @@ class TIGER(Recommender):
 
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         settings = self.config.training
-        vectors = item_vectors(data, self.config.vector_width, context.seed)  # (N, D)
+        vectors = self._vectors(data, context)  # (N, D)
         quantizer = ResidualKMeans(self.config.n_levels, self.config.n_codes, seed=context.seed)
         quantizer.fit(vectors)
         self._prepare(quantizer.spell(vectors), context.seed)
@@ -129,7 +129,7 @@ class TIGER(Recommender):
 
         def loss(history: Tensor) -> Tensor:
             with autocast(settings):
-                return self.network.spell(history).surprise
+                return self._loss(history)
 
         return train(
             self.network,
@@ -140,6 +140,13 @@ class TIGER(Recommender):
             context=context,
             validate=context.judge_of(self),
         )
+
+    def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
+        """What is quantised, float32 (N, D)."""
+        return item_vectors(data, self.config.vector_width, context.seed)
+
+    def _loss(self, history: Tensor) -> Tensor:
+        return self.network.spell(history).surprise
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Log-probabilities of the items that the beams found, float32 (B, N); NaN elsewhere."""
@@ -202,7 +209,11 @@ class TIGER(Recommender):
         self.n_items = len(ids)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "tiger"))
-            self.network = NETWORKS[self.config.network](ids, self.config).eval()
+            self.network = self._built(NETWORKS[self.config.network](ids, self.config)).eval()
+
+    def _built(self, network: CodeNetwork) -> CodeNetwork:
+        """The network with what else is to be trained with it."""
+        return network
 
     def _wanted(
         self, exclude: ItemSets | None, among: NDArray[np.int32] | None

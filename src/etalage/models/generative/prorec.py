@@ -1,0 +1,136 @@
+"""One code for what people do and what texts say: PRORec (arXiv 2502.06269), later UNGER.
+
+Stage I trains a recommender whose item vectors are aligned with the texts, and both are put side by
+side, each of length 1, so that neither dominates the codes: e_i = [E_C / |E_C| ; E_T / |E_T|].
+Stage II trains a generator on codes of e, and what a state knows of the item it has written is
+distilled from e_i itself, which has what quantisation lost: L = L_gen + beta * InfoNCE(head(h), e_i).
+Letters: B people, N items, D width of the generator, E width of e, P positions, K beams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from etalage.data.dataset import Dataset
+from etalage.language.projection import unit_rows
+from etalage.models.generative.alignment import AlignedSASRec
+from etalage.models.generative.network import CodeNetwork, Spelled
+from etalage.models.generative.spelling import item_vectors
+from etalage.models.generative.tiger import TIGER, TIGERConfig
+from etalage.models.sequential.sasrec import SASRecConfig
+from etalage.train.config import TrainingConfig
+from etalage.train.context import TrainContext
+from etalage.train.objectives import info_nce
+
+
+class PRORecConfig(TIGERConfig):
+    """Settings of both stages; those of the generator are TIGER's."""
+
+    kind: Literal["prorec"] = "prorec"  # type: ignore[assignment]
+    collaborative: SASRecConfig = SASRecConfig(
+        training=TrainingConfig(epochs=60, batch_size=128, patience=5)
+    )
+    """Stage I: the recommender whose item vectors are aligned with the texts."""
+    alignment: float = Field(0.5, ge=0)
+    """alpha: weight of the alignment in stage I; 0 trains the recommender alone."""
+    alignment_temperature: float = Field(0.07, gt=0)
+    """Temperature of the alignment."""
+    codes_of: Literal["both", "aligned", "concatenated", "collaborative", "semantic", "apart"] = (
+        "both"
+    )
+    """What is quantised: both blocks side by side, each of length 1; the aligned item vectors alone
+    (version 1 of the paper); both as they are; one alone; or both apart, which doubles the codes."""
+    distillation: float = Field(0.1, ge=0)
+    """beta: weight of the distillation in stage II; 0 is TIGER on the same codes."""
+    distil: Literal["joint", "per_block"] = "joint"
+    """Whether a state is held against e as one, or against each of its blocks by a head of its own."""
+    distillation_temperature: float = Field(0.3, gt=0)
+    """Temperature of the distillation."""
+    n_negatives: int = Field(2048, ge=1)
+    """Items drawn in a step that a state is told apart from, beside those of the batch."""
+
+
+class Distillation(nn.Module):
+    """What a state says of the item that it has written, held against what the item is."""
+
+    targets: Tensor
+
+    def __init__(self, width: int, blocks: list[NDArray[np.float32]]) -> None:
+        super().__init__()
+        self.widths = [block.shape[1] for block in blocks]
+        self.register_buffer("targets", torch.from_numpy(np.concatenate(blocks, 1)))  # (N, E)
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, block))
+            for block in self.widths
+        )
+
+    def forward(self, spelled: Spelled, n_negatives: int, temperature: float) -> Tensor:
+        """Mean over the blocks of InfoNCE against the items of the batch and drawn ones."""
+        n_items = len(self.targets)
+        drawn = torch.randint(n_items, (min(n_negatives, n_items),))
+        # an item stands once among the targets, so that no state is told apart from its own
+        items, right = torch.cat([spelled.items, drawn]).unique(return_inverse=True)
+        right = right[: len(spelled.items)]
+        blocks = self.targets[items].split(self.widths, 1)
+        losses = [
+            info_nce(head(spelled.summaries), block, right, temperature)
+            for head, block in zip(self.heads, blocks, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+
+class PRORec(TIGER):
+    """TIGER whose codes are of both kinds of knowledge, and whose states are taught by both."""
+
+    config_type = PRORecConfig
+    config: PRORecConfig
+
+    def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
+        texts = item_vectors(data, self.config.vector_width, context.seed)
+        config = self.config
+        stage = AlignedSASRec(
+            config.collaborative, texts, config.alignment, config.alignment_temperature
+        )
+        folder = None if context.folder is None else context.folder / "stage_one"
+        self.stage_one = stage.fit(data, replace(context, folder=folder))
+        taken, said = stage.blocks()
+        if not config.alignment:
+            said = texts  # nothing taught the projection
+        self.blocks = chosen(config.codes_of, taken, said)
+        return np.concatenate(self.blocks, 1)
+
+    def _built(self, network: CodeNetwork) -> CodeNetwork:
+        blocks = self.blocks if self.config.distil == "per_block" else [np.hstack(self.blocks)]
+        network.distillation = Distillation(self.config.width, blocks)
+        return network
+
+    def _loss(self, history: Tensor) -> Tensor:
+        config, spelled = self.config, self.network.spell(history)
+        if not config.distillation:
+            return spelled.surprise
+        pull = self.network.distillation(
+            spelled, config.n_negatives, config.distillation_temperature
+        )
+        return spelled.surprise + config.distillation * pull
+
+
+def chosen(
+    codes_of: str, taken: NDArray[np.float32], said: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """The blocks that e is made of."""
+    match codes_of:
+        case "both" | "apart":
+            return [unit_rows(taken), unit_rows(said)]
+        case "aligned" | "collaborative":
+            return [unit_rows(taken)]
+        case "semantic":
+            return [unit_rows(said)]
+    return [taken, said]
