@@ -31,8 +31,11 @@ def as_t5(network: EncoderDecoderNetwork, config: TIGERConfig) -> T5ForCondition
     theirs = {name: ours["table.weight"] for name in
               ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
                "lm_head.weight")}  # fmt: skip
-    for side, stack, norm, apart in (("encoder", "reading", "norm_read", "apart_read"),
-                                     ("decoder", "writing", "norm_written", "apart_written")):  # fmt: skip
+    sides = (
+        ("encoder", "reading", "norm_read", "apart_read"),
+        ("decoder", "writing", "norm_written", "apart_written"),
+    )
+    for side, stack, norm, apart in sides:
         theirs[f"{side}.final_layer_norm.weight"] = ours[f"{norm}.weight"]
         first = f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
         theirs[first] = ours[f"{apart}.worth.weight"]
@@ -57,7 +60,7 @@ def as_t5(network: EncoderDecoderNetwork, config: TIGERConfig) -> T5ForCondition
 
 def as_gpt2(network: DecoderNetwork, config: TIGERConfig) -> GPT2LMHeadModel:
     """GPT-2 with our weights; a place of its own for each token, as the sum of ours."""
-    levels, n_levels = network.levels.weight, network.n_levels
+    levels = network.levels.weight
     places = (network.places.weight[:, None] + levels[:-1]).flatten(0, 1)
     places = torch.cat([levels[-1:], places]).detach()
     settings = GPT2Config(
@@ -68,12 +71,21 @@ def as_gpt2(network: DecoderNetwork, config: TIGERConfig) -> GPT2LMHeadModel:
     )  # fmt: skip
     model = GPT2LMHeadModel(settings).eval()
     ours = network.state_dict()
-    theirs = {"transformer.wte.weight": ours["table.weight"], "lm_head.weight": ours["table.weight"],
-              "transformer.wpe.weight": places,
-              "transformer.ln_f.weight": ours["norm.weight"],
-              "transformer.ln_f.bias": ours["norm.bias"]}  # fmt: skip
-    names = {"norm_attention": "ln_1", "norm_forward": "ln_2", "project_in": "attn.c_attn",
-             "project_out": "attn.c_proj", "expand": "mlp.c_fc", "contract": "mlp.c_proj"}  # fmt: skip
+    theirs = {
+        "transformer.wte.weight": ours["table.weight"],
+        "lm_head.weight": ours["table.weight"],
+        "transformer.wpe.weight": places,
+        "transformer.ln_f.weight": ours["norm.weight"],
+        "transformer.ln_f.bias": ours["norm.bias"],
+    }
+    names = {
+        "norm_attention": "ln_1",
+        "norm_forward": "ln_2",
+        "project_in": "attn.c_attn",
+        "project_out": "attn.c_proj",
+        "expand": "mlp.c_fc",
+        "contract": "mlp.c_proj",
+    }
     for i in range(config.n_layers):
         for here, there in names.items():
             weight = ours[f"blocks.{i}.{here}.weight"]

@@ -7,16 +7,16 @@ import torch
 from etalage.data.ragged import Histories
 from etalage.errors import DataError, RecipeError
 from etalage.layers.t5 import Distances
-from etalage.models.generative.beam import beam_search
 from etalage.models.generative.causal_lm import causal_reader
 from etalage.models.generative.tiger import TIGER, TIGERConfig
 from etalage.models.registry import build
 from etalage.models.sequential.batches import Prefixes, Sequences
+from etalage.tokenize.beam import beam_search
 from etalage.tokenize.semantic_ids import SemanticIds
 from etalage.tokenize.trie import Trie
 
 pytest.importorskip("transformers", reason="parity needs transformers: install etalage[llm]")
-from tests.models.hugging import as_gpt2, as_t5, prompt_of, searched, searched_by  # noqa: E402
+from tests.models.hugging import as_gpt2, as_t5, prompt_of, searched, searched_by
 
 CODES = np.unique(np.random.default_rng(0).integers(0, 12, (500, 3)), axis=0).astype(np.int32)
 np.random.default_rng(1).shuffle(CODES)
@@ -91,11 +91,11 @@ def test_any_causal_model_writes_ids(name: str, n_beams: int) -> None:
     known = torch.tensor([[False] * (longest - len(p)) + [True] * len(p) for p in prompts])
     tokens = [np.arange(first, first + 12) for first in FIRSTS]
     step = causal_reader(model, rows, known, tokens)
-    top = beam_search(step, Trie(CODES), len(prompts), n_beams, normalised=True)
+    found, sums = beam_search(step, Trie(CODES), len(prompts), n_beams, normalised=True)
     items, scores = searched_by(model, CODES, FIRSTS, rows, known, n_beams)
-    assert np.array_equal(top.items, items)
+    assert np.array_equal(found, items)
     if n_beams > 1:
-        np.testing.assert_allclose(top.scores, scores, atol=1e-5)
+        np.testing.assert_allclose(sums, scores, atol=1e-5)
 
 
 def test_a_causal_model_without_the_tokens_is_refused() -> None:
@@ -135,9 +135,7 @@ def test_the_surprise_is_what_the_search_scores(form: str, softmax: str) -> None
     else:
         asked = [(row[:t], item) for row in rows for t, item in enumerate(row)]
     scores = model.recommend(Histories.from_rows([before for before, _ in asked]), 60)
-    found = [
-        scores.scores[i, scores.items[i] == item].item() for i, (_, item) in enumerate(asked)
-    ]
+    found = [scores.scores[i, scores.items[i] == item].item() for i, (_, item) in enumerate(asked)]
     history = torch.from_numpy(Histories.from_rows(rows).items.astype(np.int64))
     with torch.no_grad():
         spelled = model.network.spell(history)

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
-from etalage.data.ragged import Histories, ItemSets
+from etalage.data.ragged import Histories, ItemSets, TopK
 from etalage.data.split import leave_one_out
 from etalage.errors import DataError
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.ids import Vocabulary
-from etalage.models.generative.beam import beam_search
 from etalage.models.generative.spelling import cooccurrence_vectors, item_texts, item_vectors
 from etalage.models.recommender import best
 from etalage.models.registry import build
+from etalage.tokenize.beam import beam_search
 from etalage.tokenize.trie import Trie
 
 N_ITEMS, N_TOPICS = 120, 6
@@ -137,7 +137,7 @@ def test_beams_find_the_best_of_any_tree(data: st.DataObject) -> None:
             kept = np.where(exists, logits[:, : len(exists)], -np.inf).astype(np.float64)
             exact[:, item] += kept[:, code[level]] - np.log(np.exp(kept).sum(1))
     wanted = np.random.default_rng(seed).random((2, len(codes))) < 0.7
-    top = beam_search(step, trie, 2, n_beams, wanted)
+    top = TopK(*beam_search(step, trie, 2, n_beams, wanted))
     for person in range(2):
         n_left = int(wanted[person].sum())
         found = top.items[person][top.items[person] >= 0]

@@ -16,8 +16,13 @@ from etalage.layers.dropout import Dropout
 class HasHeads(Protocol):
     """Settings of a network with attention."""
 
-    width: int
-    n_heads: int
+    @property
+    def width(self) -> int:
+        """Width of the network."""
+
+    @property
+    def n_heads(self) -> int:
+        """Attention heads of a block."""
 
 
 S = TypeVar("S", bound=HasHeads)

@@ -93,6 +93,11 @@ class Block(nn.Module):
         self.contract = nn.Linear(inner_width, width, bias=False)
         self.drop = Dropout(dropout)
 
+    def read_keys(self, read: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the rows (B, S, D) of the other stack."""
+        assert self.reading is not None
+        return self.reading.keys(read)
+
     def forward(
         self,
         x: Tensor,
@@ -111,7 +116,8 @@ class Block(nn.Module):
         keys = self.attention.keys(normed)
         x = x + self.attention(normed, keys if past is None else past.grow(*keys), bias)
         if self.reading is not None:
-            assert read is not None and read_bias is not None
+            assert read is not None
+            assert read_bias is not None
             x = x + self.reading(self.reading.norm(x), read, read_bias)
         inner = self.drop(self.expand(self.norm(x)).relu())
         return x + self.drop(self.contract(inner))

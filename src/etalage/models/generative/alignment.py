@@ -51,13 +51,14 @@ class AlignedSASRec(SASRec):
         network = super()._initial(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "alignment"))
-            network.projection = Projection(self.texts.shape[1], self.config.width)
+            self.projection = Projection(self.texts.shape[1], self.config.width)
+        network.add_module("projection", self.projection)
         return network
 
     def _loss(self, states: Tensor, targets: Tensor) -> Tensor:
         items = targets.unique()  # (M,)
         taken = self.network.items.weight[items]
-        said = self.network.projection(self.texts[items])
+        said = self.projection(self.texts[items])
         own = torch.arange(len(items))
         pull = info_nce(taken, said, own, self.temperature)
         pull = pull + info_nce(said, taken, own, self.temperature)
@@ -66,5 +67,5 @@ class AlignedSASRec(SASRec):
     def blocks(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """E_C and E_T of the whole catalogue, float32 (N, D) each."""
         with torch.inference_mode():
-            said = self.network.projection(self.texts).float().numpy()
+            said = self.projection(self.texts).float().numpy()
         return self.item_vectors(), said

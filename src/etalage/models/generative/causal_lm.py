@@ -20,7 +20,7 @@ from etalage.errors import DataError
 from etalage.models.generative.network import Lineage
 
 if TYPE_CHECKING:
-    from etalage.models.generative.beam import Step
+    from etalage.tokenize.beam import Step
 
 
 def causal_reader(
@@ -67,7 +67,7 @@ def causal_reader(
     held = {"cache" if "cache" in names else "past_key_values": cache}
 
     def run(ids: Tensor, places: Tensor, may: Tensor) -> Tensor:
-        """Logits (B, rows, vocabulary) of rows that may look where `may` (B, rows, columns) says."""
+        """Logits of rows (B, rows, all tokens) that look where `may` (B, rows, columns) says."""
         bias = torch.zeros(may.shape, dtype=dtype).masked_fill(~may, torch.finfo(dtype).min)
         out = model(
             input_ids=ids, position_ids=places, attention_mask=bias[:, None], use_cache=True,

@@ -19,8 +19,8 @@ from etalage.models.generative.network import START, CodeNetwork, Lineage, Spell
 from etalage.tokenize.semantic_ids import SemanticIds
 
 if TYPE_CHECKING:
-    from etalage.models.generative.beam import Step
     from etalage.models.generative.tiger import TIGERConfig
+    from etalage.tokenize.beam import Step
 
 
 class DecoderNetwork(CodeNetwork):
@@ -40,7 +40,7 @@ class DecoderNetwork(CodeNetwork):
 
     def embed(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """history int64 (B, T) -> vectors (B, M, D), and which tokens are known, bool (B, M)."""
-        n_people, length = history.shape
+        length = history.shape[1]
         known = history >= 0
         n_padding = (~known).sum(1, keepdim=True)  # START moves up to the first item
         place = (known.cumsum(1) - 1).clamp(min=0)  # (B, T)

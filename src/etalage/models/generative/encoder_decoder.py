@@ -6,7 +6,7 @@ see what is asked for. Letters: see `network.py`; S = T L + 1 tokens of a histor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from etalage.models.sequential.batches import Prefixes
 from etalage.tokenize.semantic_ids import SemanticIds
 
 if TYPE_CHECKING:
-    from etalage.models.generative.beam import Step
     from etalage.models.generative.tiger import TIGERConfig
+    from etalage.tokenize.beam import Step
 
 
 class EncoderDecoderNetwork(CodeNetwork):
@@ -53,6 +53,10 @@ class EncoderDecoderNetwork(CodeNetwork):
                     fan_in = weight.shape[1] * (config.head if "query" in name else 1)
                     nn.init.normal_(weight, std=fan_in**-0.5)
 
+    @property
+    def _writers(self) -> list[Block]:
+        return cast(list[Block], list(self.writing))
+
     def encode(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """history int64 (B, T) -> states (B, S, D), and what may be read of them (B, 1, 1, S)."""
         tokens = self.tokens[history.clamp(min=0)].flatten(1)  # (B, T L)
@@ -76,8 +80,8 @@ class EncoderDecoderNetwork(CodeNetwork):
         x = self.drop(torch.cat([x, self.summary.expand(len(x), 1, -1)], 1))  # (B, 2 + L, D)
         place = torch.arange(x.shape[1])
         bias = self.apart_written(place, place) + closed(place <= place[:, None])
-        for block in self.writing:
-            x = block(x, bias, block.reading.keys(read), may)
+        for block in self._writers:
+            x = block(x, bias, block.read_keys(read), may)
         x = self.drop(self.norm_written(x))
         total = torch.zeros(())
         for level in range(self.n_levels):
@@ -87,7 +91,7 @@ class EncoderDecoderNetwork(CodeNetwork):
 
     def reader(self, history: Tensor, n_beams: int) -> Step:
         read, may = self.encode(history)
-        keys = [block.reading.keys(read) for block in self.writing]
+        keys = [block.read_keys(read) for block in self._writers]
         pasts = [Past(n_beams * (self.n_levels - 1)) for _ in self.writing]
         lineage, steps = Lineage(len(history)), torch.zeros(0, dtype=torch.int64)
 
@@ -103,7 +107,8 @@ class EncoderDecoderNetwork(CodeNetwork):
                 bias = bias + closed(lineage.add(parents))[:, None]
                 for block, key, past in zip(self.writing, keys, pasts, strict=True):
                     x = block(x, bias, key, may, past)
-                logits: NDArray[np.float32] = self.logits(self.norm_written(x) * self.scale, level)
-                return logits.numpy()  # type: ignore[attr-defined]
+                x = self.norm_written(x) * self.scale
+                logits: NDArray[np.float32] = self.logits(x, level).numpy()
+                return logits
 
         return step

@@ -23,8 +23,8 @@ from etalage.tokenize.semantic_ids import SemanticIds
 from etalage.tokenize.trie import Trie
 
 if TYPE_CHECKING:
-    from etalage.models.generative.beam import Step
     from etalage.models.generative.tiger import TIGERConfig
+    from etalage.tokenize.beam import Step
 
 START, END = 0, 1
 """Tokens that are no code: the one before all, and the one after a history that is read whole."""

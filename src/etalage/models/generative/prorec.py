@@ -2,16 +2,15 @@
 
 Stage I trains a recommender whose item vectors are aligned with the texts, and both are put side by
 side, each of length 1, so that neither dominates the codes: e_i = [E_C / |E_C| ; E_T / |E_T|].
-Stage II trains a generator on codes of e, and what a state knows of the item it has written is
-distilled from e_i itself, which has what quantisation lost: L = L_gen + beta * InfoNCE(head(h), e_i).
+Stage II trains a generator on codes of e; what a state knows of the item it has written is
+distilled from e_i itself, which has what quantisation lost: L = L_gen + beta InfoNCE(head(h), e_i).
 Letters: B people, N items, D width of the generator, E width of e, P positions, K beams.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -46,12 +45,13 @@ class PRORecConfig(TIGERConfig):
     codes_of: Literal["both", "aligned", "concatenated", "collaborative", "semantic", "apart"] = (
         "both"
     )
-    """What is quantised: both blocks side by side, each of length 1; the aligned item vectors alone
-    (version 1 of the paper); both as they are; one alone; or both apart, which doubles the codes."""
+    """What is quantised: both blocks side by side, each of length 1; the aligned item vectors
+    alone (version 1 of the paper); both as they are; one alone; or both apart, which doubles the
+    codes."""
     distillation: float = Field(0.1, ge=0)
     """beta: weight of the distillation in stage II; 0 is TIGER on the same codes."""
     distil: Literal["joint", "per_block"] = "joint"
-    """Whether a state is held against e as one, or against each of its blocks by a head of its own."""
+    """Whether a state is held against e as one, or against each block by a head of its own."""
     distillation_temperature: float = Field(0.3, gt=0)
     """Temperature of the distillation."""
     n_negatives: int = Field(2048, ge=1)
@@ -109,16 +109,15 @@ class PRORec(TIGER):
 
     def _built(self, network: CodeNetwork) -> CodeNetwork:
         blocks = self.blocks if self.config.distil == "per_block" else [np.hstack(self.blocks)]
-        network.distillation = Distillation(self.config.width, blocks)
+        self.distillation = Distillation(self.config.width, blocks)
+        network.add_module("distillation", self.distillation)
         return network
 
     def _loss(self, history: Tensor) -> Tensor:
         config, spelled = self.config, self.network.spell(history)
         if not config.distillation:
             return spelled.surprise
-        pull = self.network.distillation(
-            spelled, config.n_negatives, config.distillation_temperature
-        )
+        pull = self.distillation(spelled, config.n_negatives, config.distillation_temperature)
         return spelled.surprise + config.distillation * pull
 
 

@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from etalage.layers.attention import CausalBlock, causal_mask
+from etalage.layers.attention import causal_mask
 from etalage.models.generative.network import START, CodeNetwork, Spelled
 from etalage.tokenize.semantic_ids import SemanticIds
 
 if TYPE_CHECKING:
-    from etalage.models.generative.beam import Step
     from etalage.models.generative.tiger import TIGERConfig
+    from etalage.tokenize.beam import Step
 
 
 class ResidualNetwork(CodeNetwork):

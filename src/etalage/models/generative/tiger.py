@@ -27,7 +27,6 @@ from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
 from etalage.layers.attention import CausalBlock, check_heads
 from etalage.models.arrays import load_arrays, save_arrays
-from etalage.models.generative.beam import beam_search
 from etalage.models.generative.decoder import DecoderNetwork
 from etalage.models.generative.encoder_decoder import EncoderDecoderNetwork
 from etalage.models.generative.network import CodeNetwork
@@ -38,6 +37,7 @@ from etalage.models.sequential.batches import newest_tensor
 from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
+from etalage.tokenize.beam import beam_search
 from etalage.tokenize.health import HealthReport, check_health
 from etalage.tokenize.residual import ResidualKMeans
 from etalage.tokenize.semantic_ids import SemanticIds
@@ -89,7 +89,7 @@ class TIGERConfig(ModelConfig):
     """The loop."""
 
     @model_validator(mode="after")
-    def _check_heads(self) -> Self:
+    def _check_heads(self) -> TIGERConfig:
         return self if self.head_width else check_heads(self)
 
     @property
@@ -167,7 +167,6 @@ class TIGER(Recommender):
         """Writes the k likeliest items; no beam is spent on items that may not be shown."""
         exclude, among = self.checked_question(histories, k, exclude, among)
         n_beams = min(max(k, self.config.n_beams), self.n_items)
-        n_found = min(k, n_beams)
         top = TopK.empty(len(histories), k)
         at_once = max(self.network.rows_at_once // n_beams, 1)
         # people of like length go together, so that little is padding
@@ -178,7 +177,7 @@ class TIGER(Recommender):
             history = newest_tensor(histories.take(rows), self.config.max_length)
             with torch.inference_mode():
                 step = self.network.reader(history, n_beams)
-            found = beam_search(
+            items, scores = beam_search(
                 step,
                 self.network.trie,
                 len(rows),
@@ -186,8 +185,9 @@ class TIGER(Recommender):
                 wanted,
                 normalised=self.config.softmax != "children",
             )
-            top.items[rows, :n_found] = found.items[:, :n_found]
-            top.scores[rows, :n_found] = found.scores[:, :n_found]
+            n_found = min(k, items.shape[1])
+            top.items[rows, :n_found] = items[:, :n_found]
+            top.scores[rows, :n_found] = scores[:, :n_found]
         return top
 
     def save(self, folder: Path) -> None:

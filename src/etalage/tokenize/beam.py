@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from etalage.data.ragged import TopK
 from etalage.errors import DataError
 from etalage.tokenize.trie import Trie
 
@@ -30,7 +29,7 @@ def beam_search(
     wanted: NDArray[np.bool_] | None = None,
     *,
     normalised: bool = False,
-) -> TopK:
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Returns the likeliest items, best first: log p(i) is the sum over the levels of its code.
 
     Only children in the trie are ever considered, so no beam is spent on an id that does not exist,
@@ -47,8 +46,8 @@ def beam_search(
         normalised: the model gives log-probabilities, of a softmax over more than the children.
 
     Returns:
-        items (B, n_beams) and log-probabilities; -1 and -inf where there are no more. Equal scores
-        are ordered by item index.
+        items (B, <= n_beams), as many as someone has, and their log-probabilities; -1 and -inf
+        where there are no more. Equal scores are ordered by item index.
     """
     if n_beams < 1:
         raise DataError(f"n_beams must be at least 1; got {n_beams}")
@@ -78,10 +77,7 @@ def beam_search(
         prefixes = np.concatenate([prefixes[row, parent], code[:, :, None]], axis=2)
     items = np.where(nodes >= 0, trie.items[nodes], np.int32(-1))
     order = np.lexsort((items, -scores), axis=1)
-    top = TopK.empty(n_people, n_beams)
-    top.items[:, : items.shape[1]] = items[row, order]
-    top.scores[:, : items.shape[1]] = scores[row, order]
-    return top
+    return items[row, order], scores[row, order]
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,88 @@
+"""Which knowledge do the codes speak of? Diagnostics of codes made of two blocks of vectors.
+
+Quantising two blocks side by side may serve one and forget the other; the paper (arXiv 2502.06269)
+calls it semantic domination. Letters: N items, D width of a block, L levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etalage.language.projection import unit_rows
+
+N_NEIGHBOURS = 20
+MOST_ASKED = 2000
+"""Items whose neighbours are looked up, spread evenly."""
+
+
+@dataclass(frozen=True)
+class BlockReport:
+    """What codes keep of one block."""
+
+    overlap: float
+    """Share of an item's 20 nearest by the block that share at least two leading codes."""
+    likeness: float
+    """Linear CKA of the block with what was quantised, 0 to 1."""
+    explained: float
+    """Share of the block's variance that groups of equal codes explain, 0 to 1."""
+
+
+def block_reports(
+    codes: NDArray[np.int32],
+    blocks: Mapping[str, NDArray[np.float32]],
+    quantised: NDArray[np.float32],
+) -> dict[str, dict[str, float]]:
+    """Reports each block float32 (N, D) of items with codes (N, L), made of `quantised` (N, E).
+
+    `domination` of a block is its overlap over the largest of the others; above 2, the others are
+    hardly spoken of.
+    """
+    reports = {}
+    for name, block in blocks.items():
+        report = BlockReport(
+            _overlap(codes, block), _cka(block, quantised), _explained(codes, block)
+        )
+        reports[name] = asdict(report)
+    for name, found in reports.items():
+        others = [other["overlap"] for key, other in reports.items() if key != name]
+        found["domination"] = found["overlap"] / max([*others, 1e-12]) if others else 1.0
+    return reports
+
+
+def _overlap(codes: NDArray[np.int32], block: NDArray[np.float32]) -> float:
+    n_items = len(codes)
+    n_near = min(N_NEIGHBOURS, n_items - 1)
+    if n_near < 1:
+        return 1.0
+    group = np.unique(codes[:, :2], axis=0, return_inverse=True)[1].ravel()
+    vectors = unit_rows(block)
+    asked = np.unique(np.linspace(0, n_items - 1, min(n_items, MOST_ASKED)).astype(np.int64))
+    shared = 0
+    for part in np.array_split(asked, -(-len(asked) // 256)):
+        likeness = vectors[part] @ vectors.T
+        likeness[np.arange(len(part)), part] = -np.inf
+        near = np.argpartition(-likeness, n_near - 1, axis=1)[:, :n_near]
+        shared += int((group[near] == group[part, None]).sum())
+    return shared / (len(asked) * n_near)
+
+
+def _cka(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
+    """|A'B|^2 / (|A'A| |B'B|) of centred columns (Kornblith et al., 2019, 1905.00414)."""
+    a, b = (x - x.mean(0, dtype=np.float64) for x in (one, two))
+    across, own = np.linalg.norm(a.T @ b) ** 2, np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
+    return float(across / own) if own > 0 else 0.0
+
+
+def _explained(codes: NDArray[np.int32], block: NDArray[np.float32]) -> float:
+    group = np.unique(codes, axis=0, return_inverse=True)[1].ravel()
+    counts = np.bincount(group).astype(np.float64)
+    means = np.zeros((len(counts), block.shape[1]))
+    np.add.at(means, group, block)
+    means /= counts[:, None]
+    total = ((block - block.mean(0, dtype=np.float64)) ** 2).sum()
+    left = ((block - means[group]) ** 2).sum()
+    return float(1 - left / total) if total > 0 else 1.0
