@@ -45,9 +45,9 @@ def as_t5(network: EncoderDecoderNetwork, config: TIGERConfig) -> T5ForCondition
                 layers.append(("reading", 1, "EncDecAttention"))
             for name, place, their in layers:
                 here, there = f"{stack}.{i}.{name}", f"{side}.block.{i}.layer.{place}"
-                key, value = ours[f"{here}.key_value.weight"].chunk(2)
-                parts = {"q": ours[f"{here}.query.weight"], "k": key, "v": value,
-                         "o": ours[f"{here}.out.weight"]}  # fmt: skip
+                query, key, value = ours[f"{here}.project_in.weight"].chunk(3)
+                parts = {"q": query, "k": key, "v": value,
+                         "o": ours[f"{here}.project_out.weight"]}  # fmt: skip
                 theirs |= {f"{there}.{their}.{k}.weight": v for k, v in parts.items()}
                 theirs[f"{there}.layer_norm.weight"] = ours[f"{here}.norm.weight"]
             there = f"{side}.block.{i}.layer.{len(layers)}"

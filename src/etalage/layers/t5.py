@@ -52,24 +52,23 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, n_heads: int, head_width: int, dropout: float) -> None:
         super().__init__()
-        self.n_heads, inner = n_heads, n_heads * head_width
+        self.n_heads, self.inner = n_heads, n_heads * head_width
         self.norm = nn.RMSNorm(width, eps=1e-6)
-        self.query = nn.Linear(width, inner, bias=False)
-        self.key_value = nn.Linear(width, 2 * inner, bias=False)
-        self.out = nn.Linear(inner, width, bias=False)
+        self.project_in = nn.Linear(width, 3 * self.inner, bias=False)  # queries, keys, values
+        self.project_out = nn.Linear(self.inner, width, bias=False)
         self.drop = Dropout(dropout)
 
-    def keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of rows (B, S, D): (B, H, S, E) each."""
-        both = self.key_value(x).view(*x.shape[:2], 2, self.n_heads, -1)
-        key, value = both.permute(2, 0, 3, 1, 4)
-        return key, value
+    def heads(self, rows: Tensor, first: int = 0, last: int = 3) -> tuple[Tensor, ...]:
+        """Queries (0), keys (1) and values (2) from first to before last: (B, H, T, E) each."""
+        weight = self.project_in.weight[first * self.inner : last * self.inner]
+        parts = nn.functional.linear(rows, weight)
+        parts = parts.view(*rows.shape[:2], last - first, self.n_heads, -1)
+        return parts.permute(2, 0, 3, 1, 4).unbind()
 
-    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
-        """What rows whose norm is `x` (B, T, D) see; `bias` float (B or 1, H or 1, T, S)."""
-        query = self.query(x).view(*x.shape[:2], self.n_heads, -1).transpose(1, 2)
+    def forward(self, query: Tensor, keys: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
+        """What queries see, (B, T, D); `bias` float (B or 1, H or 1, T, S)."""
         seen = look(query, *keys, bias.to(query.dtype), self.drop, scale=1.0)
-        return self.drop(self.out(seen.transpose(1, 2).flatten(2)))
+        return self.drop(self.project_out(seen.transpose(1, 2).flatten(2)))
 
 
 class Block(nn.Module):
@@ -96,7 +95,8 @@ class Block(nn.Module):
     def read_keys(self, read: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the rows (B, S, D) of the other stack."""
         assert self.reading is not None
-        return self.reading.keys(read)
+        key, value = self.reading.heads(read, 1)
+        return key, value
 
     def forward(
         self,
@@ -112,14 +112,15 @@ class Block(nn.Module):
         keys and values of the other stack, with a bias of their own. With a `past` rows look at
         the rows before them as well.
         """
-        normed = self.attention.norm(x)
-        keys = self.attention.keys(normed)
-        x = x + self.attention(normed, keys if past is None else past.grow(*keys), bias)
+        query, *rows = self.attention.heads(self.attention.norm(x))
+        keys = (rows[0], rows[1]) if past is None else past.grow(*rows)
+        x = x + self.attention(query, keys, bias)
         if self.reading is not None:
             assert read is not None
             assert read_bias is not None
-            x = x + self.reading(self.reading.norm(x), read, read_bias)
-        inner = self.drop(self.expand(self.norm(x)).relu())
+            (query,) = self.reading.heads(self.reading.norm(x), 0, 1)
+            x = x + self.reading(query, read, read_bias)
+        inner = self.drop(self.expand(self.norm(x)).relu_())
         return x + self.drop(self.contract(inner))
 
 

@@ -49,9 +49,10 @@ class EncoderDecoderNetwork(CodeNetwork):
         self.summary = nn.Parameter(torch.randn(config.width))  # the token after the last code
         for stack in (self.reading, self.writing):
             for name, weight in stack.named_parameters():
-                if weight.ndim == 2:  # no scale in attention: the queries are born small
-                    fan_in = weight.shape[1] * (config.head if "query" in name else 1)
-                    nn.init.normal_(weight, std=fan_in**-0.5)
+                if weight.ndim == 2:
+                    nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+                if name.endswith("project_in.weight"):  # no scale in attention: so small queries
+                    weight.data[: len(weight) // 3] *= config.head**-0.5
 
     @property
     def _writers(self) -> list[Block]:
