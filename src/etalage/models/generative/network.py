@@ -59,6 +59,7 @@ class CodeNetwork(nn.Module):
         self.firsts: list[int] = firsts.tolist()
         tokens = torch.from_numpy(ids.codes + firsts[:-1])  # (N, L)
         self.register_buffer("tokens", tokens, persistent=False)
+        self.has_siblings = torch.from_numpy(has_siblings(ids.codes))  # (N, L)
         self.table = nn.Embedding(self.firsts[-1], config.width)  # what is read, and written next
         nn.init.normal_(self.table.weight, std=0.02)
         self.drop = Dropout(config.dropout)
@@ -84,18 +85,41 @@ class CodeNetwork(nn.Module):
         logits = (states @ self.table.weight[level_rows].T).float()
         return logits if self.softmax == "children" else logits.log_softmax(-1)
 
+    def open_rows(self, items: Tensor, level: int) -> Tensor:
+        """Which of the items (P,) have a code at a level that may surprise, int64 (<= P,).
+
+        Over children, the only child of a node is certain, and that is most items at a last level.
+        """
+        if self.softmax == "children":
+            return self.has_siblings[items, level].nonzero()[:, 0]
+        return torch.arange(len(items))
+
     def surprise(self, logits: Tensor, codes: NDArray[np.int32], level: int) -> Tensor:
-        """Mean of -log p of the codes of a level, given logits (P, V) and all codes (P, L)."""
+        """Sum of -log p of the codes of a level, given logits (P, V) and all codes (P, L)."""
         asked = torch.from_numpy(codes[:, level]).long()
         if self.softmax == "children":
             exists = torch.from_numpy(self.trie.allowed(codes[:, :level]))  # (P, V)
-            return nn.functional.cross_entropy(logits.masked_fill(~exists, -torch.inf), asked)
-        return nn.functional.nll_loss(logits, asked)
+            logits = logits.masked_fill(~exists, -torch.inf)
+            return nn.functional.cross_entropy(logits, asked, reduction="sum")
+        return nn.functional.nll_loss(logits, asked, reduction="sum")
 
     def written(self, prefixes: NDArray[np.int32]) -> Tensor:
         """Tokens of codes written (B, K, l): int64 (B, K, l)."""
         firsts = np.array(self.firsts[: prefixes.shape[2]], dtype=np.int64)
         return torch.from_numpy(prefixes + firsts)
+
+
+def has_siblings(codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether other codes than an item's may follow those before it: bool (N, L)."""
+    columns = []
+    group = np.zeros(len(codes), dtype=np.int64)
+    for code in codes.T:
+        child = np.unique(np.stack([group, code]), axis=1, return_inverse=True)[1].ravel()
+        parent_of = np.zeros(child.max() + 1, dtype=np.int64)
+        parent_of[child] = group
+        columns.append(np.bincount(parent_of)[group] > 1)
+        group = child
+    return np.stack(columns, 1)
 
 
 class Lineage:

@@ -72,16 +72,17 @@ class ResidualNetwork(CodeNetwork):
         asked = history >= 0
         items = history[asked]  # (P,)
         said = self.read(history[:, :-1])[asked]  # (P, D)
-        n_asked = len(items)
-        # rows that no one asks for leave few shapes of matrices (`few_lengths`)
-        said = nn.functional.pad(said, (0, 0, 0, -n_asked % 128))
-        more = nn.functional.pad(items, (0, -n_asked % 128))
         codes = self.codes[items.numpy()]  # (P, L)
         total = torch.zeros(())
         for level in range(codes.shape[1]):
-            total = total + self.surprise(self.write(said, level)[:n_asked], codes, level)
-            said = said + self.said(self.tokens[more, level])
-        return Spelled(total, items, said[:n_asked])
+            rows = self.open_rows(items, level)
+            n_rows = len(rows)
+            # rows that no one asks for leave few shapes of matrices (`few_lengths`)
+            asked_of = nn.functional.pad(said[rows], (0, 0, 0, -n_rows % 128))
+            logits = self.write(asked_of, level)[:n_rows]
+            total = total + self.surprise(logits, codes[rows.numpy()], level) / len(items)
+            said = said + self.said(self.tokens[items, level])
+        return Spelled(total, items, said)
 
     def reader(self, history: Tensor, n_beams: int) -> Step:
         states = self.read(history)[:, -1:]  # (B, 1, D)
