@@ -17,6 +17,7 @@ MODELS: dict[str, str] = {
     "ease": "etalage.models.baseline.ease:EASE",
     "sasrec": "etalage.models.sequential.sasrec:SASRec",
     "tiger": "etalage.models.generative.tiger:TIGER",
+    "prorec": "etalage.models.generative.prorec:PRORec",
 }
 RANKERS: dict[str, str] = {
     "counts": "etalage.models.ranking.counts:Counts",

@@ -21,12 +21,14 @@ from torch import Tensor, nn
 from etalage.data.dataset import Dataset
 from etalage.language.projection import unit_rows
 from etalage.models.generative.alignment import AlignedSASRec
-from etalage.models.generative.network import CodeNetwork, Spelled
-from etalage.models.generative.spelling import item_vectors
+from etalage.models.generative.domination import block_reports
+from etalage.models.generative.network import Spelled
 from etalage.models.generative.tiger import TIGER, TIGERConfig
 from etalage.models.sequential.sasrec import SASRecConfig
+from etalage.recipe.config import ModelConfig
+from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
-from etalage.train.context import TrainContext
+from etalage.train.context import FitReport, TrainContext
 from etalage.train.objectives import info_nce
 
 
@@ -42,12 +44,10 @@ class PRORecConfig(TIGERConfig):
     """alpha: weight of the alignment in stage I; 0 trains the recommender alone."""
     alignment_temperature: float = Field(0.07, gt=0)
     """Temperature of the alignment."""
-    codes_of: Literal["both", "aligned", "concatenated", "collaborative", "semantic", "apart"] = (
-        "both"
-    )
-    """What is quantised: both blocks side by side, each of length 1; the aligned item vectors
-    alone (version 1 of the paper); both as they are; one alone; or both apart, which doubles the
-    codes."""
+    codes_of: Literal["both", "concatenated", "collaborative", "semantic"] = "both"
+    """What is quantised: both blocks side by side, each of length 1; both as they are; the item
+    vectors of stage I alone, which texts have been pulled into (version 1 of the paper); or the
+    texts alone."""
     distillation: float = Field(0.1, ge=0)
     """beta: weight of the distillation in stage II; 0 is TIGER on the same codes."""
     distil: Literal["joint", "per_block"] = "joint"
@@ -93,43 +93,60 @@ class PRORec(TIGER):
     config_type = PRORecConfig
     config: PRORecConfig
 
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__(config)
+        self.stage_one: FitReport | None = None
+        """What stage I cost and reached; None in a loaded model."""
+        self.domination: dict[str, dict[str, float]] = {}
+        """What the codes keep of each block, by its name; empty in a loaded model."""
+
     def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
-        texts = item_vectors(data, self.config.vector_width, context.seed)
         config = self.config
+        texts = super()._vectors(data, context)
         stage = AlignedSASRec(
             config.collaborative, texts, config.alignment, config.alignment_temperature
         )
         folder = None if context.folder is None else context.folder / "stage_one"
         self.stage_one = stage.fit(data, replace(context, folder=folder))
         taken, said = stage.blocks()
-        if not config.alignment:
-            said = texts  # nothing taught the projection
-        self.blocks = chosen(config.codes_of, taken, said)
-        return np.concatenate(self.blocks, 1)
+        # without an alignment nothing taught the projection of the texts
+        self._blocks = blocks_of(config.codes_of, taken, said if config.alignment else texts)
+        return np.hstack(list(self._blocks.values()))
 
-    def _built(self, network: CodeNetwork) -> CodeNetwork:
-        blocks = self.blocks if self.config.distil == "per_block" else [np.hstack(self.blocks)]
-        self.distillation = Distillation(self.config.width, blocks)
-        network.add_module("distillation", self.distillation)
-        return network
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
+        report = super()._fit(data, context)
+        vectors = np.hstack(list(self._blocks.values()))
+        self.domination = block_reports(self.ids.codes, self._blocks, vectors)
+        return report
+
+    def _learners(self, seed: int) -> nn.Module:
+        if not self.config.distillation:
+            return self.network
+        blocks = list(self._blocks.values())
+        blocks = blocks if self.config.distil == "per_block" else [np.hstack(blocks)]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(seed, "distillation"))
+            self.distillation = Distillation(self.config.width, blocks)
+        return nn.ModuleList([self.network, self.distillation])
 
     def _loss(self, history: Tensor) -> Tensor:
         config, spelled = self.config, self.network.spell(history)
         if not config.distillation:
             return spelled.surprise
-        pull = self.distillation(spelled, config.n_negatives, config.distillation_temperature)
+        temperature = config.distillation_temperature
+        pull = self.distillation(spelled, config.n_negatives, temperature)
         return spelled.surprise + config.distillation * pull
 
 
-def chosen(
+def blocks_of(
     codes_of: str, taken: NDArray[np.float32], said: NDArray[np.float32]
-) -> list[NDArray[np.float32]]:
-    """The blocks that e is made of."""
+) -> dict[str, NDArray[np.float32]]:
+    """The blocks that e is made of, by name."""
     match codes_of:
-        case "both" | "apart":
-            return [unit_rows(taken), unit_rows(said)]
-        case "aligned" | "collaborative":
-            return [unit_rows(taken)]
+        case "both":
+            return {"collaborative": unit_rows(taken), "semantic": unit_rows(said)}
+        case "collaborative":
+            return {"collaborative": unit_rows(taken)}
         case "semantic":
-            return [unit_rows(said)]
-    return [taken, said]
+            return {"semantic": unit_rows(said)}
+    return {"collaborative": taken, "semantic": said}

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
@@ -132,7 +132,7 @@ class TIGER(Recommender):
                 return self._loss(history)
 
         return train(
-            self.network,
+            self._learners(context.seed),
             sequences.batches,
             loss,
             n_steps=sequences.n_batches,
@@ -144,6 +144,10 @@ class TIGER(Recommender):
     def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
         """What is quantised, float32 (N, D)."""
         return item_vectors(data, self.config.vector_width, context.seed)
+
+    def _learners(self, seed: int) -> nn.Module:
+        """What is trained: the network, and what teaches it."""
+        return self.network
 
     def _loss(self, history: Tensor) -> Tensor:
         return self.network.spell(history).surprise
@@ -209,11 +213,7 @@ class TIGER(Recommender):
         self.n_items = len(ids)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "tiger"))
-            self.network = self._built(NETWORKS[self.config.network](ids, self.config)).eval()
-
-    def _built(self, network: CodeNetwork) -> CodeNetwork:
-        """The network with what else is to be trained with it."""
-        return network
+            self.network = NETWORKS[self.config.network](ids, self.config).eval()
 
     def _wanted(
         self, exclude: ItemSets | None, among: NDArray[np.int32] | None

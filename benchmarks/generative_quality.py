@@ -1,0 +1,169 @@
+"""Claims about generators of ids: TIGER and PRORec on Beauty, Sports and Toys, and what each part
+of PRORec is worth.
+
+Leave-one-out, full ranking, seen items hidden; the state kept is the best on validation data. Every
+run is kept as a line of `runs/generative/results.jsonl`, and one that was interrupted goes on where
+it stopped, so the same command ends what it began. Rows whose runs are not all there are left out.
+
+    python benchmarks/generative_quality.py [--data beauty] [--rows TIGER ...] [--seeds 1 2 3]
+    python benchmarks/generative_quality.py --computed      # records what is there
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+import yaml
+
+from claims import commit, record
+from etalage.artefact import sha256_of
+from etalage.data.ingest import open_dataset
+from etalage.data.split import leave_one_out
+from etalage.evaluate.ranking import evaluate_recommender
+from etalage.models.registry import build
+from etalage.recipe.recipe import override
+from etalage.train.context import TrainContext
+
+HERE = Path(__file__).parents[1]
+OUT = HERE / "runs" / "generative"
+DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "sequences" / "s3rec"
+METRICS = ("hit_rate@5", "ndcg@5", "hit_rate@10", "ndcg@10", "hit_rate@20", "ndcg@20")
+ROWS: dict[str, tuple[str, list[str]]] = {
+    "TIGER": ("tiger", []),
+    "SASRec": ("sasrec", []),
+    "PRORec": ("prorec", []),
+    "PRORec, no alignment": ("prorec", ["alignment=0"]),
+    "PRORec, no distillation": ("prorec", ["distillation=0"]),
+    "PRORec, distilled by block": ("prorec", ["distil=per_block"]),
+    "PRORec, blocks as they are": ("prorec", ["codes_of=concatenated"]),
+    "PRORec, collaborative codes": ("prorec", ["codes_of=collaborative"]),
+    "PRORec, semantic codes": ("prorec", ["codes_of=semantic"]),
+}
+"""A row is a recipe's model with some settings changed."""
+TIGER_PAPER = {"beauty": (0.0648, 0.0384), "sports": (0.0400, 0.0225), "toys": (0.0712, 0.0432)}
+"""R@10 and N@10 of TIGER's own table."""
+
+
+def settings_of(row: str) -> dict[str, Any]:
+    """What the row's model is built with."""
+    recipe, changes = ROWS[row]
+    models = yaml.safe_load((HERE / "recipes" / f"{recipe}.yaml").read_text())["models"]
+    settings = {"kind": recipe} | copy.deepcopy(models[recipe] or {})
+    for change in changes:
+        override(settings, change)
+    return settings
+
+
+def key_of(row: str, data: str, seed: int) -> str:
+    text = json.dumps([settings_of(row), data, seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def known() -> dict[str, dict[str, Any]]:
+    """Every run that ended, by its key."""
+    path = OUT / "results.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line["key"]: line for line in map(json.loads, lines)}
+
+
+def run(row: str, name: str, seed: int) -> dict[str, Any]:
+    """Fits one seed; returns test metrics with what it cost."""
+    key = key_of(row, name, seed)
+    data = open_dataset(DATA / name)
+    split = leave_one_out(data.interactions)
+    model = build(settings_of(row))
+
+    def monitor(model: Any) -> dict[str, float]:
+        return evaluate_recommender(model, split.valid, ks=(10,)).metrics
+
+    folder = OUT / "fits" / key
+    stage_one = OUT / "stage_one" / f"{stage_key(row)}-{name}-{seed}"
+    if stage_one.exists() and not folder.exists():  # one stage I serves all rows that share it
+        shutil.copytree(stage_one, folder / "stage_one")
+    threads = torch.get_num_threads()
+    context = TrainContext(seed=seed, folder=folder, monitor=monitor, threads=threads)
+    fit = model.fit(data.with_interactions(split.train), context)
+    if (folder / "stage_one").exists() and not stage_one.exists():
+        shutil.copytree(folder / "stage_one", stage_one)
+    found = evaluate_recommender(model, split.test, ks=(5, 10, 20)).metrics
+    line = {"key": key, "row": row, "data": name, "seed": seed, "commit": commit()}
+    line |= {name: found[name] for name in METRICS}
+    line |= {"valid_ndcg@10": fit.metrics["ndcg@10"], "best_epoch": fit.best_epoch}
+    line |= {"cpu_seconds": fit.cpu_seconds, "n_parameters": fit.n_parameters}
+    line |= {"health": model.health.to_dict()} if hasattr(model, "health") else {}
+    line |= {"domination": getattr(model, "domination", {})}
+    with (OUT / "results.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    shutil.rmtree(folder)
+    return line
+
+
+def stage_key(row: str) -> str:
+    """What stage I follows from."""
+    settings = settings_of(row)
+    names = ("collaborative", "alignment", "alignment_temperature", "text_encoder", "vector_width")
+    text = json.dumps({name: settings.get(name) for name in names}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def claims(name: str, seeds: list[int]) -> None:
+    """Records every row of a data set all of whose runs are there."""
+    runs = known()
+    rows = {}
+    for row in ROWS:
+        wanted = seeds if row in ("TIGER", "PRORec") and name == "beauty" else seeds[:1]
+        found = [runs[key] for seed in wanted if (key := key_of(row, name, seed)) in runs]
+        if len(found) == len(wanted):
+            rows[row] = found
+    sha256 = sha256_of(DATA / name / "sequences.txt")[:16]
+    for row, found in rows.items():
+        values = {metric: mean(line[metric] for line in found) for metric in METRICS}
+        bars = dict.fromkeys(METRICS, ">=0")
+        if row == "TIGER":
+            bars |= {"hit_rate@10": f">={TIGER_PAPER[name][0]}",
+                     "ndcg@10": f">={TIGER_PAPER[name][1]}"}  # fmt: skip
+        common = {"seeds": [line["seed"] for line in found], "data_hash": sha256,
+                  "seconds": sum(line["cpu_seconds"] for line in found)}  # fmt: skip
+        for metric, value in values.items():
+            record("generative", f"{row} {metric} on S3-Rec {name}", value, "", bars[metric],
+                   **common)  # fmt: skip
+        if row == "PRORec" and "TIGER" in rows:
+            for metric, gain in (("hit_rate@20", 0.1468), ("ndcg@20", 0.0785)):
+                base = mean(line[metric] for line in rows["TIGER"])
+                record("generative", f"PRORec over TIGER, {metric} on S3-Rec {name}",
+                       values[metric] / base - 1, "", f">={gain}", **common)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", nargs="*", default=["beauty", "sports", "toys"])
+    parser.add_argument("--rows", nargs="*", default=[*ROWS])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
+    parser.add_argument("--computed", action="store_true", help="only records what is there")
+    options = parser.parse_args()
+    if not DATA.exists():
+        sys.exit("no sequences/s3rec in the data folder; set ETALAGE_DATA")
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name in options.data:
+        for row in [] if options.computed else options.rows:
+            for seed in options.seeds:
+                if key_of(row, name, seed) not in known():
+                    line = run(row, name, seed)
+                    figures = {m: round(line[m], 4) for m in METRICS}
+                    print(row, name, seed, figures, f"{line['cpu_seconds']:.0f} s", flush=True)
+        if options.computed:
+            claims(name, options.seeds)
+
+
+if __name__ == "__main__":
+    main()
