@@ -63,7 +63,7 @@ class DecoderNetwork(CodeNetwork):
         return self.norm(x)
 
     def spell(self, history: Tensor) -> Spelled:
-        asked = history >= 0
+        asked = self.asked(history)
         items = history[asked]
         codes = self.codes[items.numpy()]  # (P, L)
         states = self.read(history)  # (B, M, D)

@@ -64,6 +64,10 @@ class CodeNetwork(nn.Module):
         nn.init.normal_(self.table.weight, std=0.02)
         self.drop = Dropout(config.dropout)
 
+    def asked(self, history: Tensor) -> Tensor:
+        """Which entries of a batch int64 (B, T) are to be foretold, bool (B, T)."""
+        return history >= 0
+
     @abstractmethod
     def spell(self, history: Tensor) -> Spelled:
         """Reads a batch of histories int64 (B, T), left-padded with -1, and says how they go on."""

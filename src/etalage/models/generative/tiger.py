@@ -77,6 +77,8 @@ class TIGERConfig(ModelConfig):
     """Numbers of a head; None shares the width among the heads."""
     inner_width: int | None = Field(None, ge=1)
     """Width inside a feed-forward; None is 4 times the width."""
+    mixing_width: int = Field(512, ge=1)
+    """Width inside what makes one vector of an item's codes, where the network is residual."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of activations dropped in training."""
     max_length: int = Field(50, ge=1)

@@ -1,0 +1,151 @@
+"""Claims about search: ids as Hugging Face's `generate` finds them, at a fraction of its CPU.
+
+TIGER's network (4 + 4 blocks, width 128) over LETTER's published ids of Beauty, beam 20, histories
+of 20 items; then every history of Beauty's test. Needs transformers (etalage[llm]).
+
+    python benchmarks/decoding.py [--users 200]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from claims import record
+from etalage.artefact import sha256_of
+from etalage.data.ingest import open_dataset
+from etalage.data.ragged import Histories
+from etalage.data.split import leave_one_out
+from etalage.models.generative.network import CodeNetwork
+from etalage.models.generative.tiger import TIGER, TIGERConfig
+from etalage.models.sequential.batches import Prefixes
+from etalage.tokenize.semantic_ids import SemanticIds
+
+HERE = Path(__file__).parents[1]
+sys.path.insert(0, str(HERE))
+from tests.models.hugging import as_t5, prompt_of, searched  # noqa: E402
+
+DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data"))
+CONFIG = TIGERConfig(
+    network="encoder_decoder", softmax="vocabulary", width=128, n_heads=6, head_width=64,
+    n_layers=4, inner_width=1024, max_length=20, dropout=0.1,
+)  # fmt: skip
+GFLOP = 0.71
+"""What a history of 20 items costs at least: reading .34, keys of it .06, writing .31."""
+BATCH = 64
+
+
+def tiger() -> TIGER:
+    """An unfitted model over LETTER's distinct ids of Beauty."""
+    named = json.loads((DATA / "codes" / "letter" / "Beauty.index.json").read_text())
+    rows = [[int(t.split("_")[1][:-1]) for t in named[str(i)]] for i in range(len(named))]
+    model = TIGER(CONFIG)
+    model._prepare(SemanticIds.distinct(np.array(rows, dtype=np.int32), (256,) * 4), seed=0)
+    return model
+
+
+def cpu(work: object, n: int) -> float:
+    """CPU milliseconds a person."""
+    began = time.process_time()
+    work()  # type: ignore[operator]
+    return 1000 * (time.process_time() - began) / n
+
+
+def parity(model: TIGER, histories: Histories, weights: str, common: dict) -> None:
+    """Holds lists and scores against `generate`, at four widths of the beam."""
+    theirs = as_t5(model.network, CONFIG)
+    prompts = [prompt_of(model.network, row[row >= 0].tolist()) for row in histories.items]
+    for n_beams in (1, 5, 20, 50):
+        model.config = CONFIG.model_copy(update={"n_beams": n_beams})
+        top = model.recommend(histories, n_beams)
+        items, scores = [], []
+        for start in range(0, len(prompts), 8):
+            found = searched(theirs, model.network, prompts[start : start + 8], n_beams)
+            items.append(found[0])
+            scores.append(found[1])
+        same = float((np.concatenate(items) == top.items).mean())
+        what = f"{weights} weights, beam {n_beams}"
+        record("generative", f"places equal to generate's, {what}", same, "", ">=1", **common)
+        if n_beams > 1:
+            apart = float(np.abs(np.concatenate(scores) - top.scores).max())
+            record("generative", f"scores apart from generate's, {what}", apart, "", "<=1e-5",
+                   **common)  # fmt: skip
+    model.config = CONFIG
+
+
+def flops() -> float:
+    """Matrix products of this machine, GFLOP/s of one core in float32."""
+    a, b = torch.randn(2592, 128), torch.randn(1024, 128)
+    torch.nn.functional.linear(a, b)
+    began = time.process_time()
+    for _ in range(60):
+        torch.nn.functional.linear(a, b)
+    return 60 * 2 * a.numel() * len(b) / (time.process_time() - began) / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--users", type=int, default=200)
+    options = parser.parse_args()
+    if not DATA.exists():
+        sys.exit("no data folder; set ETALAGE_DATA")
+    path = DATA / "sequences" / "s3rec" / "beauty"
+    common = {"data_hash": sha256_of(path / "sequences.txt")[:16]}
+    data = open_dataset(path)
+    split = leave_one_out(data.interactions)
+    model = tiger()
+    rng = np.random.default_rng(0)
+    asked = split.test.histories(20)
+    some = asked.take(rng.choice(len(asked), options.users, replace=False))
+    parity(model, some, "random", common)
+    learn(model, split.train)
+    parity(model, some, "trained", common)
+    legal = model.recommend(some, 50)
+    record("generative", "share of places that are items", float((legal.items >= 0).mean()), "",
+           ">=1", **common)  # fmt: skip
+
+    full = Histories.from_rows(rng.integers(0, model.n_items, (256, 20)).tolist())
+    CodeNetwork.rows_at_once = type(model.network).rows_at_once = BATCH * CONFIG.n_beams
+    model.recommend(full.take(np.arange(BATCH)), 20)
+    ours = cpu(lambda: model.recommend(full, 20), 256)
+    record("generative", "CPU of a list, 20 beams, 20 items", ours, "ms", "<=12", **common)
+    roof = flops()
+    floor = 1000 * GFLOP / roof
+    record("generative", "of it, matrix products at this machine's speed", floor / ours, "",
+           ">=0.5", **common)  # fmt: skip
+    theirs = as_t5(model.network, CONFIG)
+    prompts = [prompt_of(model.network, row.tolist()) for row in full.items[:64]]
+    their = cpu(
+        lambda: [searched(theirs, model.network, prompts[i : i + 8], 20) for i in range(0, 64, 8)],
+        64,
+    )
+    record("generative", "CPU of generate over ours", their / ours, "x", ">=6",
+           peer="transformers generate, prefix_allowed_tokens_fn", **common)  # fmt: skip
+    began = time.process_time()
+    model.recommend(asked, 20)
+    record("generative", "CPU of Beauty's whole test, 22,363 lists", time.process_time() - began,
+           "s", "<=300", **common)  # fmt: skip
+
+
+def learn(model: TIGER, log: object, n_steps: int = 150) -> None:
+    """Trains for some steps, so that weights are no longer random."""
+    network = model.network.train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+    batches = Prefixes(log.items, log.offsets, CONFIG.max_length, 256)  # type: ignore[attr-defined]
+    torch.manual_seed(0)
+    for _, batch in zip(range(n_steps), batches.batches(np.random.default_rng(0)), strict=False):
+        optimizer.zero_grad()
+        network.spell(batch).surprise.backward()
+        optimizer.step()
+    network.eval()
+
+
+if __name__ == "__main__":
+    main()
