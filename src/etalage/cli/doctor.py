@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from etalage.cores import n_cores
 from etalage.errors import EXTRAS
-from etalage.pipeline.cores import n_cores
 
 
 def doctor(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Self
 from zlib import crc32
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from etalage.errors import DataError, NotFittedError
 from etalage.language.projection import leading_directions, unit_rows
+from etalage.language.texts import check_texts
 from etalage.seeds import generator
 
 WORD = re.compile(r"\w+")
@@ -60,11 +62,21 @@ class HashingEncoder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Returns float32 (N, D): unit rows, or zeros for a text without a word in it."""
-        if not hasattr(self, "directions"):
-            raise NotFittedError("HashingEncoder is not fitted; call fit(texts) first")
+        self._check_fitted()
         weighed = _Counts.of(texts, self.n_buckets).weighed(self.idf)
         vectors = [rows @ self.directions for rows in weighed.blocks()]
         return unit_rows(np.concatenate([np.zeros((0, self.width), np.float32), *vectors]))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what was learned from the texts."""
+        self._check_fitted()
+        learned = sha256(self.idf.tobytes() + self.directions.tobytes())
+        return f"hashing {learned.hexdigest()}"
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "directions"):
+            raise NotFittedError("HashingEncoder is not fitted; call fit(texts) first")
 
 
 @dataclass(frozen=True)
@@ -80,11 +92,7 @@ class _Counts:
     @classmethod
     def of(cls, texts: Sequence[str], n_buckets: int) -> _Counts:
         """Counts words, pairs of words, and pieces of 3 to 5 letters, each hashed to a bucket."""
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise DataError(
-                "texts must be a sequence of str; give '' where an item has no text, "
-                "and a list of one where there is one text"
-            )
+        check_texts(texts)
         words = [WORD.findall(text.lower()) for text in texts]
         text_of_word = np.repeat(np.arange(len(words)), [len(row) for row in words])
         flat = [word for row in words for word in row]

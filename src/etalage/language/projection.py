@@ -43,6 +43,15 @@ def leading_directions(
     return np.ascontiguousarray(basis @ rotation[:, ::-1][:, :width])
 
 
+def narrowed(vectors: Matrix, width: int, rng: np.random.Generator) -> Matrix:
+    """Returns unit rows, float32 (N, min(D, V)), along the D directions that say most of rows."""
+    n_columns = vectors.shape[1]
+    if n_columns <= width:
+        return vectors
+    kept = leading_directions(lambda basis: vectors.T @ (vectors @ basis), n_columns, width, rng)
+    return unit_rows(vectors @ kept)
+
+
 def unit_rows(vectors: Matrix) -> Matrix:
     """Returns rows of length 1; rows of zeros stay zero."""
     lengths = np.sqrt((vectors * vectors).sum(1, keepdims=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Literal
 
-from etalage.errors import RecipeError, did_you_mean, missing_extra
+from etalage.errors import RecipeError, did_you_mean, naming_extras
 from etalage.recipe.config import ModelConfig
 from etalage.recipe.recipe import checked
 
@@ -60,13 +60,8 @@ def model_type(kind: str, role: Role | None = None) -> Any:
         name = "ranker" if role == "ranker" else "model"
         raise RecipeError(f"there is no kind of {name} {kind!r}{hint} {listed}")
     module, name = known[kind].split(":")
-    try:
+    with naming_extras():
         return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        missing = missing_extra(error)
-        if missing is None:
-            raise
-        raise missing from error
 
 
 def build(settings: ModelConfig | dict[str, Any], role: Role | None = None, where: str = "") -> Any:

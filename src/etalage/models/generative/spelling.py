@@ -11,22 +11,33 @@ from numpy.typing import NDArray
 from etalage.data.dataset import Dataset
 from etalage.data.formats.catalogue import TEXT_COLUMNS, joined
 from etalage.data.interactions import Interactions
-from etalage.language.encoder import Encoder
+from etalage.language.choose import text_encoder
 from etalage.language.hashing import HashingEncoder
-from etalage.language.projection import leading_directions, unit_rows
+from etalage.language.projection import leading_directions, narrowed, unit_rows
 from etalage.seeds import generator
 
 
-def item_vectors(data: Dataset, width: int, seed: int) -> NDArray[np.float32]:
+def item_vectors(
+    data: Dataset, width: int, seed: int, encoder: str = "hashing"
+) -> NDArray[np.float32]:
     """Unit vectors of all items, float32 (N, <= D): from their text, else from who took them.
 
-    Text is used when the item table has titles. Items about which nothing is known are zeros.
+    Text is used when the item table has titles, and `encoder` reads it: "hashing", "minilm", or the
+    name or folder of a sentence encoder. Vectors wider than D are narrowed to the D directions that
+    tell the items apart best. Items about which nothing is known are zeros.
+
+    Raises:
+        RecipeError: for an encoder that does not exist.
+        MissingExtraError: when the encoder needs a package that is not installed.
+        DataError: when the encoder's model is absent or damaged.
     """
     texts = item_texts(data)
     if texts is None:
         return cooccurrence_vectors(data.interactions, width, seed)
-    encoder: Encoder = HashingEncoder(width, seed=seed).fit(texts)
-    return encoder.encode(texts)
+    if encoder == "hashing":
+        return HashingEncoder(width, seed=seed).fit(texts).encode(texts)
+    vectors = text_encoder(encoder).encode(texts)
+    return narrowed(vectors, width, generator(seed, "narrowed text vectors"))
 
 
 def item_texts(data: Dataset) -> list[str] | None:

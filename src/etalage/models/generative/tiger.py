@@ -62,6 +62,8 @@ class TIGERConfig(ModelConfig):
     """Codes of a level. More spell items apart, fewer let rare items learn from common ones."""
     vector_width: int = Field(64, ge=1)
     """Numbers in the item vectors that are quantised."""
+    text_encoder: str = "hashing"
+    """What reads the items' text: hashing, minilm, or a sentence encoder's name or folder."""
     network: Literal["residual", "decoder", "encoder_decoder"] = "residual"
     """Reads sums of code vectors, or codes one by one; the last is TIGER's own, and the slowest."""
     softmax: Literal["children", "level", "vocabulary"] = "children"
@@ -145,7 +147,8 @@ class TIGER(Recommender):
 
     def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
         """What is quantised, float32 (N, D)."""
-        return item_vectors(data, self.config.vector_width, context.seed)
+        width, encoder = self.config.vector_width, self.config.text_encoder
+        return item_vectors(data, width, context.seed, encoder)
 
     def _learners(self, seed: int) -> nn.Module:
         """What is trained: the network, and what teaches it."""

@@ -24,8 +24,8 @@ from optuna.trial import FrozenTrial, TrialState
 from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.bench import charts
+from etalage.cores import n_cores
 from etalage.errors import EtalageError, RecipeError
-from etalage.pipeline.cores import n_cores
 from etalage.pipeline.run import planned
 from etalage.pipeline.stages import Say
 from etalage.pipeline.tuning.space import Space, laid_over
