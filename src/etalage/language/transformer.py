@@ -22,6 +22,8 @@ from etalage.errors import DataError, naming_extras
 from etalage.language.projection import unit_rows
 from etalage.language.texts import batches, readable
 
+FEW_ROWS = 4
+
 
 class TransformerEncoder:
     """Text to unit vectors, by a model that sentence-transformers can load.
@@ -71,9 +73,11 @@ class TransformerEncoder:
         lengths = self._lengths([texts[row] for row in said])
         for rows in batches(lengths):
             here = [said[row] for row in rows]
-            vectors[here] = self._model.encode(
-                [texts[row] for row in here], batch_size=len(here), show_progress_bar=False
-            )
+            batch = [texts[row] for row in here]
+            # repeated where small: torch multiplies a few rows otherwise than more, by a last bit
+            batch *= -(-FEW_ROWS // (len(here) * lengths[rows[0]]))
+            found = self._model.encode(batch, batch_size=len(batch), show_progress_bar=False)
+            vectors[here] = found[: len(here)]
         if not np.isfinite(vectors).all():
             raise DataError("the model answers with values that are not finite; take another model")
         return unit_rows(vectors)
