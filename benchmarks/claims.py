@@ -21,11 +21,13 @@ from typing import Any
 HERE = Path(__file__).parent
 QUICK = {
     "house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"],
+    "generative": [],
     "ranking": [],
     "calibration": ["calibration_cost.py", "calibration_promises.py"],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
+    "generative": ["text_encoders.py"],
     "ranking": [
         "ctr_quality.py",
         "ctr_speed.py",
