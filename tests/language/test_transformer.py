@@ -145,6 +145,7 @@ def test_weights_that_are_no_numbers_are_named(folder: Path, tmp_path: Path) -> 
         TransformerEncoder(broken).encode(["mug"])
 
 
+@pytest.mark.slow
 def test_a_name_that_cannot_be_reached_is_named() -> None:
     code = (
         "from etalage.language.transformer import TransformerEncoder\n"
