@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import etalage
 from etalage.errors import BundleError, DataError, NotFittedError
-from etalage.tokenize.residual import ResidualKMeans, nearest
+from etalage.tokenize.kmeans import nearest
+from etalage.tokenize.residual import ResidualKMeans
 from etalage.tokenize.semantic_ids import SemanticIds
 
 
@@ -130,7 +131,7 @@ def test_bad_vectors_are_named() -> None:
             fit(bad)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="1 of 2 rows hold NaN"):
         fit(np.array([[1], [np.nan]], np.float32))
-    with pytest.raises(DataError, match="at least 1; got 0, 64 and 25"):
+    with pytest.raises(DataError, match="at least 1; got n_levels=0, n_codes=64"):
         ResidualKMeans(n_levels=0)
     with pytest.raises(NotFittedError, match="call fit"):
         ResidualKMeans().encode(cloud())

@@ -8,6 +8,7 @@ Letters: N items, M new items, D width, L levels, V codes of the last level, n i
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -85,7 +86,7 @@ def _place(
     vectors: NDArray[np.float32],
 ) -> NDArray[np.int32]:
     """Codes (M, L) of items with prefixes (M, L - 1) and vectors (M, D) beside codes (T, L)."""
-    room = int(np.prod(np.array(sizes, dtype=np.float64)))
+    room = math.prod(sizes)
     if len(taken) + len(vectors) > room:
         raise DataError(
             f"{len(taken) + len(vectors):,} items need ids, and levels of {sizes} codes have only "
@@ -146,7 +147,7 @@ class _Rooms:
         return stem
 
     def _has_room(self, stem: Prefix) -> bool:
-        return self.taken[stem] < np.prod(np.array(self.sizes[len(stem) :], dtype=np.float64))
+        return self.taken[stem] < math.prod(self.sizes[len(stem) :])
 
 
 def _costs(

@@ -3,7 +3,8 @@
 Mentzer et al., 2023 (arXiv 2309.15505): a bounded number has few values, so a code is a handful of
 rounded numbers, and none is dead by construction. Here residual: each level rounds a projection of
 what the levels before it left of the latent.
-Letters: N items, D width, P latent width, L levels, K codes of a level, S scalars of a code, B batch.
+Letters: N items, D width, P latent width, L levels, K codes of a level, S scalars of a code,
+B batch.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from etalage.tokenize.autoencoder import AutoencodingQuantizer, Bottleneck
 
 
 class FSQ(AutoencodingQuantizer):
-    """Vectors to L codes, each of `grid` values a scalar, so K is the product of `grid`."""
+    """Vectors to L codes of at most `n_codes` values each; K is the product of `grid`."""
 
     def __init__(
         self,
         n_levels: int = 3,
-        grid: tuple[int, ...] = (8, 6, 5),
+        n_codes: int = 256,
         latent: int = 32,
         hidden: tuple[int, ...] = (256, 128),
         epochs: int = 100,
@@ -31,22 +32,37 @@ class FSQ(AutoencodingQuantizer):
         learning_rate: float = 2e-3,
         seed: int = 0,
     ) -> None:
-        if not grid or min(grid) < 2 or learning_rate <= 0:
+        if n_codes < 2 or learning_rate <= 0:
             raise DataError(
-                f"grid must have at least one scalar of at least 2 values, and learning_rate must "
-                f"be above 0; got {grid} and {learning_rate}"
+                f"n_codes must be at least 2, and learning_rate above 0; got {n_codes} and "
+                f"{learning_rate}"
             )
-        self.grid, self.latent, self.hidden, self.epochs = grid, latent, hidden, epochs
+        self.grid = grid_of(n_codes)
+        """Values of each scalar of a code, (S,)."""
+        self.latent, self.hidden, self.epochs = latent, hidden, epochs
         self.batch_size, self.learning_rate, self.seed = batch_size, learning_rate, seed
-        self.sizes_ = (math.prod(grid),) * n_levels
+        self._sizes = (math.prod(self.grid),) * n_levels
         self._check()
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return self.sizes_
+        return self._sizes
 
     def bottleneck(self) -> Bottleneck:
         return RoundedScalars(self.n_levels, self.grid, self.latent)
+
+
+def grid_of(n_codes: int) -> tuple[int, ...]:
+    """Values of each scalar, about six, as alike as can be, with a product of at most `n_codes`.
+
+    >>> grid_of(256)
+    (7, 6, 6)
+    """
+    n_scalars = max(round(math.log(n_codes) / math.log(6)), 1)
+    grid = [1] * n_scalars
+    while math.prod(grid) // min(grid) * (min(grid) + 1) <= n_codes:
+        grid[grid.index(min(grid))] += 1
+    return tuple(grid)
 
 
 class RoundedScalars(Bottleneck):
@@ -58,6 +74,7 @@ class RoundedScalars(Bottleneck):
 
     def __init__(self, n_levels: int, grid: tuple[int, ...], latent: int) -> None:
         super().__init__()
+        self.latent = latent
         values = torch.tensor(grid)
         self.register_buffer("values", values, persistent=False)  # (S,)
         places = torch.cumprod(torch.tensor([1, *grid[:-1]]), 0)
@@ -84,7 +101,7 @@ class RoundedScalars(Bottleneck):
         return torch.stack(codes, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        total = torch.zeros(len(codes), self.up[0].out_features)  # type: ignore[arg-type]
+        total = torch.zeros(len(codes), self.latent)
         for up, code in zip(self.up, codes.T, strict=False):
             scalars = code[:, None] // self.places % self.values
             total = total + up(self._centred(scalars.float()))

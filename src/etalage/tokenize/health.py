@@ -6,7 +6,7 @@ Letters: N items, L levels, K codes of a level, D width.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class HealthReport:
     chance_preservation: float = NAN
     """The same for items drawn at random."""
     purity: tuple[float, ...] = ()
-    """Share of items that carry the commonest label among those with their first 1, 2, ... codes."""
+    """Share of items that carry the commonest label of those with their first 1, 2, ... codes."""
     chance_purity: tuple[float, ...] = ()
     """The same after the labels are dealt anew."""
     traffic_perplexity: tuple[float, ...] = ()
@@ -80,6 +80,14 @@ class HealthReport:
     def to_dict(self) -> dict[str, Any]:
         """Returns plain JSON-ready values, lists for tuples."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Takes back what `to_dict` gave."""
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**fields)
 
 
 class HealthLimits(Config):

@@ -59,7 +59,9 @@ def read_published(path: Path, items: Vocabulary, *, first: int = 0) -> NDArray[
             raise DataError(f"{path}: item {number} must have {n_levels} codes; got {tokens!r}")
         found = [_token(token) if isinstance(token, str) else None for token in tokens]
         if not all(found):
-            raise DataError(f"{path}: item {number} is spelled {tokens}; expected '<a_12>' and so on")
+            raise DataError(
+                f"{path}: item {number} is spelled {tokens}; expected '<a_12>' and so on"
+            )
         said = [match[1] for match in found if match]
         letters = letters or said
         if said != letters or len(set(said)) != n_levels:

@@ -23,8 +23,8 @@ class RQVAE(AutoencodingQuantizer):
     """Vectors to L codes of K values each through a network, and back.
 
     Codebooks start as k-means of the first latents. A code that no item took in an epoch moves to a
-    residual of the last batch. `sinkhorn` > 0 shares the last level's codes alike in training (0.003
-    in LC-Rec); `encode` always takes the nearest.
+    residual of the last batch. `sinkhorn` > 0 shares the last level's codes alike in training
+    (0.003 in LC-Rec); `encode` always takes the nearest.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class RQVAE(AutoencodingQuantizer):
         sinkhorn: float = 0.0,
         seed: int = 0,
     ) -> None:
-        self.sizes_ = (n_codes,) * n_levels
+        self._sizes = (n_codes,) * n_levels
         self.latent, self.hidden, self.epochs = latent, hidden, epochs
         self.batch_size, self.learning_rate, self.seed = batch_size, learning_rate, seed
         self.commitment, self.sinkhorn = commitment, sinkhorn
@@ -53,7 +53,7 @@ class RQVAE(AutoencodingQuantizer):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return self.sizes_
+        return self._sizes
 
     def bottleneck(self) -> Bottleneck:
         return ResidualCodes(self.sizes, self.latent, self.commitment, self.sinkhorn, self.seed)

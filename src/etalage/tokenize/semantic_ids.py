@@ -18,6 +18,11 @@ from etalage import __version__
 from etalage.artefact import whole_file
 from etalage.errors import BundleError, DataError
 
+UNREADABLE = (
+    OSError, ValueError, KeyError, EOFError, DataError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What reading an npz that is not there, broken or another's may raise."""
+
 
 @dataclass(frozen=True)
 class SemanticIds:
@@ -91,15 +96,7 @@ class SemanticIds:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(file["codes"], tuple(file["sizes"].tolist()))
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            EOFError,
-            DataError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except UNREADABLE as error:
             raise BundleError(
                 f"no semantic ids can be read from {path} ({error}); write them again with save"
             ) from error
