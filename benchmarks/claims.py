@@ -24,6 +24,7 @@ QUICK = {
     "generative": [],
     "ranking": [],
     "calibration": ["calibration_cost.py", "calibration_promises.py"],
+    "generative": [],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
@@ -36,6 +37,7 @@ LONG = {
         "features_at_scale.py",
     ],
     "calibration": ["calibration_quality.py", "calibration_real.py", "calibration_parity.py"],
+    "generative": ["quantisers.py"],
 }
 
 
