@@ -1,5 +1,9 @@
 """Claims about spelling a catalogue by residual k-means: health against a peer's RQ-VAE, and cost.
 
+A neighbour is kept when it shares two of three codes. That is more likely by chance when fewer
+pairs of codes are in use, so the reports that are printed have chance beside it: in multiples of
+chance the two quantisers are alike, and the peer's codes collide less.
+
 The peer lives in an environment of its own; `peers/vq_rqvae.py` says how to make it. Vectors are
 those of an npy (N, D) given, such as a sentence encoder's, else hashed words of the item texts.
 

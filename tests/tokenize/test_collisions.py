@@ -128,3 +128,11 @@ def test_a_tree_takes_new_items_while_it_has_leaves() -> None:
     assert len(grown) == 16
     with pytest.raises(DataError, match="17 items need ids"):
         append(grown, quantizer, cloud(1, seed=2))
+
+
+def test_codes_that_are_not_the_nearest_stay_where_none_collides() -> None:
+    quantizer = ResidualKMeans(2, 6).fit(cloud(60))
+    codes = np.array([[0, 3], [0, 1], [0, 5], [1, 2], [1, 2]], np.int32)
+    found = reassign(codes, quantizer, cloud(5))
+    assert np.array_equal(found.ids.codes[:3], codes[:3])
+    assert found.ids.codes[3:, 0].tolist() == [1, 1]

@@ -127,6 +127,9 @@ def test_preservation_asks_for_the_first_half_of_the_codes() -> None:
     report = measure_codes(quarter, sizes, vectors=x)
     assert report.neighbour_agreement == 1
     assert report.neighbour_preservation < 0.2
+    three = measure_codes(half[:, :3], sizes[:3], vectors=x)  # two of three are half or more
+    assert three.neighbour_preservation == 1
+    assert measure_codes(quarter[:, :3], sizes[:3], vectors=x).neighbour_preservation < 0.2
 
 
 def test_every_figure_past_its_limit_is_named_with_what_to_do() -> None:
@@ -147,6 +150,7 @@ def test_every_figure_past_its_limit_is_named_with_what_to_do() -> None:
         assert words in str(caught.value)
     nothing = HealthLimits(min_usage=None, max_collision_rate=None, min_neighbour_lift=None)
     check(report, nothing)
+    check(report, HealthLimits(min_usage=0.25, max_collision_rate=1, max_largest_collision=10))
     healthy = np.array([[i // 4, i % 4] for i in range(16)], np.int32)
     check(measure_codes(healthy, (4, 4)), HealthLimits(min_explained=0.9))  # not measured
 

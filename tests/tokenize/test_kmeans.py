@@ -63,3 +63,12 @@ def test_few_distinct_vectors_are_all_found(n_distinct: int) -> None:
     codes, distances = nearest(x, kmeans(x, 8, 20, np.random.default_rng(0)))
     assert len(np.unique(codes)) == n_distinct
     np.testing.assert_allclose(distances, 0, atol=0.05)  # float32 of vectors of length 200
+
+
+def test_codes_without_items_move_to_those_that_fare_worst(monkeypatch) -> None:
+    """All starts lie in one place, and only moving them can use them."""
+    monkeypatch.setattr("etalage.tokenize.kmeans._far_apart", lambda x, k, rng: x[[0] * k].copy())
+    x = cloud(400, 3)
+    codes, distances = nearest(x, kmeans(x, 16, 50, np.random.default_rng(0)))
+    assert len(np.unique(codes)) == 16
+    assert distances.sum() < 0.5 * ((x - x.mean(0)) ** 2).sum()

@@ -142,7 +142,7 @@ def test_slots_are_clustered_each_by_itself() -> None:
 
 def test_components_come_first_where_items_differ_most() -> None:
     rng = np.random.default_rng(0)
-    x = (rng.normal(size=(400, 6)) * [1, 1, 1, 1, 1, 30]).astype(np.float32)
+    x = (rng.normal(size=(400, 6)) * [1, 1, 1, 1, 1, 30] + [99, 0, 0, 0, 0, 0]).astype(np.float32)
     quantizer = ParallelKMeans(3, 16, width=6).fit(x)
     assert abs(quantizer.rotation[0, 5]) > 0.99
     np.testing.assert_allclose(quantizer.rotation @ quantizer.rotation.T, np.eye(6), atol=1e-5)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etalage.tokenize.autoencoder import Network
 from etalage.tokenize.fsq import RoundedScalars
 from etalage.tokenize.rqvae import RQVAE, ResidualCodes, sinkhorn
 
@@ -64,6 +65,20 @@ def test_gradients_go_straight_through_and_the_loss_is_the_papers() -> None:
     first = z.detach() - bottleneck.books[0, codes[:, 0]]
     second = first - bottleneck.books[1, codes[:, 1]]
     torch.testing.assert_close(held, 0.25 * 2 * (first + second) / 5)
+    (books,) = torch.autograd.grad(loss, bottleneck.books)  # of its own level's miss alone
+    for code in range(4):
+        pulled = -2 * first[codes[:, 0] == code].sum(0) / 5
+        torch.testing.assert_close(books[0, code], pulled)
+
+
+def test_only_rounded_codes_learn_to_be_cut_short() -> None:
+    x = torch.randn(6, 7)
+    for bottleneck in (codes_of(), RoundedScalars(2, (3, 3), latent=3)):
+        network = Network(7, (4,), bottleneck, 3)
+        parts, extra = bottleneck(network.encoder(x))
+        errors = torch.stack([(x - network.decoder(p)).square().sum(1).mean() for p in parts])
+        wanted = errors.mean() if isinstance(bottleneck, RoundedScalars) else errors[-1]
+        torch.testing.assert_close(network.loss(x), wanted + extra)
 
 
 def test_a_dead_code_comes_back_while_there_is_time() -> None:

@@ -61,7 +61,9 @@ class HealthReport:
     chance_agreement: float = NAN
     """The same for items drawn at random: what `neighbour_agreement` must beat."""
     neighbour_preservation: float = NAN
-    """Share of the 20 nearest items by vector that share at least the first half of the codes."""
+    """Share of the 20 nearest items by vector that share at least the first half of the codes.
+
+    Fewer prefixes in use raise it, and chance with it: compare multiples of chance, too."""
     chance_preservation: float = NAN
     """The same for items drawn at random."""
     purity: tuple[float, ...] = ()
