@@ -21,14 +21,12 @@ from typing import Any
 HERE = Path(__file__).parent
 QUICK = {
     "house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"],
-    "generative": [],
     "ranking": [],
     "calibration": ["calibration_cost.py", "calibration_promises.py"],
     "generative": [],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
-    "generative": ["text_encoders.py"],
     "ranking": [
         "ctr_quality.py",
         "ctr_speed.py",
@@ -37,7 +35,13 @@ LONG = {
         "features_at_scale.py",
     ],
     "calibration": ["calibration_quality.py", "calibration_real.py", "calibration_parity.py"],
-    "generative": ["quantisers.py"],
+    "generative": [
+        "text_encoders.py",
+        "quantisers.py",
+        "decoding.py",
+        "generative_training.py",
+        "generative_quality.py",
+    ],
 }
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from claims import record
 from etalage.data.ingest import open_dataset
-from etalage.models.generative.spelling import item_vectors
+from etalage.models.generative.spelling import SpellingConfig, item_vectors
 from etalage.seeds import generator
 from etalage.tokenize.collisions import reassign
 from etalage.tokenize.health import check_health, measure_codes
@@ -69,7 +69,8 @@ def main() -> None:
     if options.vectors:
         vectors = np.load(options.vectors).astype(np.float32)
     else:
-        vectors = item_vectors(open_dataset(DATA / "sequences/s3rec/beauty"), WIDTH, 0)
+        beauty = open_dataset(DATA / "sequences/s3rec/beauty")
+        vectors = item_vectors(beauty, SpellingConfig(vector_width=WIDTH), 0)
     data_hash = hashlib.sha256(vectors.tobytes()).hexdigest()
 
     def claim(text: str, value: float, unit: str, target: str, peer: str | None = None) -> None:

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 from etalage.data.simulated import SimulatedConfig
+from etalage.models.generative.spelling import SpellingConfig
 from etalage.models.registry import MODELS, RANKERS, model_type
 from etalage.recipe.config import Config
-from etalage.recipe.recipe import DataRecipe, RankingRecipe, Recipe, SplitRecipe, TokenRecipe
+from etalage.recipe.recipe import DataRecipe, RankingRecipe, Recipe, SplitRecipe
 from etalage.train.config import TrainingConfig
 
 DOCS = Path(__file__).parent
@@ -16,7 +17,7 @@ RECIPES = {
     "data": DataRecipe,
     "data.split": SplitRecipe,
     "data.simulated": SimulatedConfig,
-    "tokens": TokenRecipe,
+    "tokens": SpellingConfig,
     "ranking": RankingRecipe,
     "training (of any model with a network)": TrainingConfig,
 }

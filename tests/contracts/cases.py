@@ -23,6 +23,8 @@ class Case:
     """Whether it can be served; ONNX is then held against the model."""
 
 
+TOKENS = {"n_levels": 3, "n_codes": 8, "vector_width": 16, "limits": {"max_collision_rate": None}}
+
 CASES = [
     Case("popularity", toy=stairs, without_history="popular"),
     Case("item_knn", {"n_neighbours": 20}, toy=checkerboard),
@@ -43,13 +45,29 @@ CASES = [
     Case(
         "tiger",
         {
-            "n_levels": 2,
-            "n_codes": 8,
-            "vector_width": 16,
+            "tokens": TOKENS,
             "width": 32,
             "dropout": 0.1,
             "max_length": 12,
             "training": {"epochs": 20, "batch_size": 32, "learning_rate": 0.01},
+        },
+        reaches=0.95,
+        without_history="beginnings",
+    ),
+    Case(
+        "prorec",
+        {
+            "tokens": TOKENS,
+            "width": 32,
+            "dropout": 0.1,
+            "max_length": 12,
+            "training": {"epochs": 20, "batch_size": 32, "learning_rate": 0.01},
+            "collaborative": {
+                "width": 16,
+                "dropout": 0.1,
+                "max_length": 12,
+                "training": {"epochs": 12, "batch_size": 32, "learning_rate": 0.01},
+            },
         },
         reaches=0.95,
         without_history="beginnings",

@@ -16,7 +16,7 @@ from etalage.language.cache import CachedEncoder
 from etalage.language.choose import text_encoder
 from etalage.language.hashing import HashingEncoder
 from etalage.language.projection import narrowed
-from etalage.models.generative.spelling import item_texts, item_vectors
+from etalage.models.generative.spelling import SpellingConfig, item_texts, item_vectors
 
 TITLES = ["a red mug", "a cup for tea", None, "a summer tyre", "a winter tyre", "a red mug"]
 
@@ -83,17 +83,21 @@ def test_without_the_weights_their_package_is_named(monkeypatch: pytest.MonkeyPa
         text_encoder("minilm")
 
 
+def read_by_minilm(width: int) -> SpellingConfig:
+    return SpellingConfig(text_encoder="minilm", vector_width=width)
+
+
 @pytest.mark.usefixtures("minilm")
 def test_items_are_read_by_the_encoder_that_was_named(tmp_path: Path) -> None:
     data = shop()
-    whole = item_vectors(data, 384, 0, "minilm")
+    whole = item_vectors(data, read_by_minilm(384), 0)
     assert (
         whole.tobytes() == text_encoder("minilm", cached=False).encode(item_texts(data)).tobytes()
     )
     assert len(list(tmp_path.rglob("*.npz"))) == 1
-    few = item_vectors(data, 3, 0, "minilm")
+    few = item_vectors(data, read_by_minilm(3), 0)
     assert few.shape == (6, 3)
-    assert few.tobytes() == item_vectors(data, 3, 0, "minilm").tobytes()
+    assert few.tobytes() == item_vectors(data, read_by_minilm(3), 0).tobytes()
     np.testing.assert_allclose((few * few).sum(1), [1, 1, 0, 1, 1, 1], atol=1e-5)
     assert few[0].tobytes() == few[5].tobytes()
     mug, cup, _, summer, _winter, _ = few @ few.T

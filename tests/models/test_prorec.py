@@ -146,7 +146,8 @@ def test_without_distillation_the_gradient_is_that_of_tiger() -> None:
 
 
 def test_a_summary_changes_no_code() -> None:
-    model = build({"kind": "tiger", "network": "encoder_decoder", "width": 16, "n_codes": 8})
+    settings = {"network": "encoder_decoder", "width": 16, "training": {"epochs": 1}}
+    model = build(SMALL | settings)
     model.fit(shop(30).with_interactions(leave_one_out(shop(30).interactions).train))
     history = torch.tensor([[0, 1, 2], [5, 7, 9]])
     with torch.no_grad():

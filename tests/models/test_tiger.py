@@ -16,15 +16,24 @@ from etalage.data.split import leave_one_out
 from etalage.errors import DataError
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.ids import Vocabulary
-from etalage.models.generative.spelling import cooccurrence_vectors, item_texts, item_vectors
+from etalage.models.generative.spelling import (
+    SpellingConfig,
+    cooccurrence_vectors,
+    item_texts,
+    item_vectors,
+)
 from etalage.models.recommender import best
 from etalage.models.registry import build
 from etalage.tokenize.beam import beam_search
 from etalage.tokenize.trie import Trie
 
 N_ITEMS, N_TOPICS = 120, 6
+ANYTHING = {"min_usage": None, "max_collision_rate": None, "min_neighbour_lift": None}
+"""Twelve titles spell a hundred items: what is told apart is arbitrary, which suits a toy."""
 SMALL = {
-    "kind": "tiger", "n_levels": 2, "n_codes": 12, "vector_width": 16, "width": 32, "dropout": 0.1,
+    "kind": "tiger", "width": 32, "dropout": 0.1,
+    "tokens": {"n_levels": 2, "n_codes": 12, "vector_width": 16, "limits": ANYTHING,
+               "collisions": "extra_level"},
     "training": {"epochs": 12, "batch_size": 64, "learning_rate": 0.01},
 }  # fmt: skip
 
@@ -254,7 +263,9 @@ def test_without_titles_items_taken_together_are_near() -> None:
     assert (
         vectors.tobytes()
         == item_vectors(
-            Dataset("three", log, Vocabulary(range(40)), Vocabulary(range(31))), 8, seed=0
+            Dataset("three", log, Vocabulary(range(40)), Vocabulary(range(31))),
+            SpellingConfig(vector_width=8),
+            seed=0,
         ).tobytes()
     )
 

@@ -22,7 +22,15 @@ QUICK = SMALL | {
         "popularity": None,
         "item_knn_markov": None,
         "sasrec": {"width": 16, "n_layers": 1, "training": {"epochs": 2}},
-        "tiger": {"width": 16, "n_codes": 8, "vector_width": 16, "training": {"epochs": 1}},
+        "tiger": {
+            "width": 16,
+            "tokens": {
+                "n_codes": 8,
+                "vector_width": 16,
+                "limits": {"max_collision_rate": None},
+            },
+            "training": {"epochs": 1},
+        },
     },
     "retriever": "sasrec",
     "ranking": {

@@ -25,7 +25,7 @@ from etalage.pipeline.measure import (
 )
 from etalage.pipeline.monitors import check_monitors
 from etalage.pipeline.ranking import Window, check_fields, train_ranker
-from etalage.pipeline.shop import Shop, open_shop, spell_items
+from etalage.pipeline.shop import Shop, open_shop, spell_items, token_settings
 from etalage.pipeline.stages import Say, Stages
 from etalage.pipeline.summary import record_of
 from etalage.pipeline.timing import time_bundle
@@ -70,7 +70,7 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
         _write(folder / "recipe.yaml", f"{made_of}\n{recipe.to_yaml()}")
     with stages.stage("tokenize") as summary:
         spelling = spell_items(shop, recipe)
-        summary.append(f"{recipe.tokens.n_levels} levels of {recipe.tokens.n_codes} codes")
+        summary.append(f"{spelling.ids.n_levels} levels of {max(spelling.ids.sizes)} codes")
         summary.append(f"{100 * spelling.health.collision_rate:.1f} % of items share all of them")
     for name, model in models.items():
         with stages.stage(f"train {name}") as summary:
@@ -127,6 +127,7 @@ def planned(recipe: Recipe) -> tuple[dict[str, Recommender], Recommender | None,
     retriever = _retriever(recipe, models)
     ranker = None if retriever is None else build(recipe.ranking.ranker, "ranker", "ranking.ranker")
     check_monitors(models, ranker)
+    token_settings(recipe)
     return models, retriever, ranker
 
 

@@ -16,10 +16,9 @@ from etalage.data.kcore import k_core
 from etalage.data.simulated import SimulatedConfig, Truth, simulate
 from etalage.data.split import Split, global_time, leave_one_out
 from etalage.errors import DataError
-from etalage.models.generative.spelling import item_vectors
+from etalage.models.generative.spelling import SpellingConfig, item_vectors, spelled
 from etalage.recipe.recipe import Recipe, checked
-from etalage.tokenize.health import HealthReport, check_health
-from etalage.tokenize.residual import ResidualKMeans
+from etalage.tokenize.health import HealthLimits, HealthReport
 from etalage.tokenize.semantic_ids import SemanticIds
 
 
@@ -94,12 +93,20 @@ def open_shop(recipe: Recipe, *, now_ms: int | None = None) -> Shop:
 
 
 def spell_items(shop: Shop, recipe: Recipe) -> Spelling:
-    """Spells every item of the catalogue by residual k-means of its vector."""
-    settings = recipe.tokens
-    vectors = item_vectors(shop.training_data, settings.vector_width, recipe.seed)
-    quantizer = ResidualKMeans(settings.n_levels, settings.n_codes, seed=recipe.seed).fit(vectors)
-    ids = quantizer.spell(vectors)
-    return Spelling(vectors, ids, check_health(quantizer, vectors))
+    """Spells every item of the catalogue, as `tokens` of a recipe says."""
+    data, config = shop.training_data, token_settings(recipe)
+    vectors = item_vectors(data, config, recipe.seed)
+    tokenizer = spelled(data, vectors, config, recipe.seed)
+    return Spelling(vectors, tokenizer.ids, tokenizer.health)
+
+
+def token_settings(recipe: Recipe) -> SpellingConfig:
+    """How a recipe spells items; RecipeError for a setting that does not exist.
+
+    Tiles of a window may be poor, so nothing is refused, unless the recipe says so.
+    """
+    anything = dict.fromkeys(HealthLimits.model_fields)
+    return checked(SpellingConfig, {"limits": anything} | recipe.tokens, "tokens")
 
 
 def item_names(data: Dataset) -> tuple[list[str], list[str]]:

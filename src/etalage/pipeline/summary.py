@@ -18,7 +18,7 @@ from etalage.pipeline.clicks import ClickLog
 from etalage.pipeline.job import Job
 from etalage.pipeline.measure import comparisons
 from etalage.pipeline.ranking import Window
-from etalage.pipeline.shop import Shop, Spelling, item_names
+from etalage.pipeline.shop import Shop, Spelling, item_names, token_settings
 from etalage.pipeline.stages import Stages
 from etalage.pipeline.timing import peak_mb
 from etalage.serve.runtime.engine import Engine
@@ -98,11 +98,10 @@ def _tokens(job: Job, spelling: Spelling, cards: Cards) -> TokenRecord:
     prefix = spelling.ids.codes[:, : min(2, spelling.ids.n_levels)]
     _, family, sizes = np.unique(prefix, axis=0, return_inverse=True, return_counts=True)
     largest = np.argsort(-sizes, kind="stable")[:N_GROUPS]
-    settings = job.recipe.tokens
     return TokenRecord(
-        quantizer="residual k-means",
-        depth=settings.n_levels,
-        width=settings.n_codes,
+        quantizer=token_settings(job.recipe).quantizer.replace("_", " "),
+        depth=spelling.ids.n_levels,
+        width=max(spelling.ids.sizes),
         health=spelling.health.to_dict(),
         examples=[cards.of(np.flatnonzero(family == f)[:N_IN_GROUP]) for f in largest],
     )

@@ -49,17 +49,6 @@ class DataRecipe(Config):
     split: SplitRecipe = SplitRecipe()
 
 
-class TokenRecipe(Config):
-    """How items are spelled for the tiles of the shop window."""
-
-    n_levels: int = Field(3, ge=1)
-    """Codes of an item, coarse to fine."""
-    n_codes: int = Field(64, ge=2)
-    """Codes of a level."""
-    vector_width: int = Field(64, ge=1)
-    """Numbers in the item vectors that are quantised."""
-
-
 class RankingRecipe(Config):
     """How clicks are predicted among what was retrieved."""
 
@@ -91,7 +80,7 @@ class Recipe(Config):
     seed: int = Field(0, ge=0, lt=2**63)
     """Where all randomness comes from."""
     data: DataRecipe = DataRecipe()
-    tokens: TokenRecipe = TokenRecipe()
+    tokens: dict[str, Any] = Field(default_factory=dict)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Models by name; `kind` is the name where it is not given."""
     repeats: Literal["hide", "show"] = "hide"

@@ -96,7 +96,7 @@ class HealthLimits(Config):
     """Figures at which ids are too poor to train on; None asks for nothing."""
 
     min_usage: float | None = Field(0.5, ge=0, le=1)
-    """Least share of codes in use, at any level. Dead codes are capacity that is paid for."""
+    """Least share of codes in use, at any level, of those that the items could use."""
     min_perplexity: float | None = Field(None, ge=0, le=1)
     """Least perplexity of any level as a share of its codes; 0.15 to 0.3 is normal at the first."""
     max_collision_rate: float | None = Field(0.5, ge=0, le=1)
@@ -218,12 +218,15 @@ def check(report: HealthReport, limits: HealthLimits) -> None:
     A figure that was not measured (NaN, empty) is not judged.
     """
     lift = report.neighbour_preservation / max(report.chance_preservation, 1e-12)
-    spread = min(p / size for p, size in zip(report.perplexity, report.sizes, strict=True))
+    able = [min(size, report.n_items) for size in report.sizes]  # as many codes as there are items
+    spread = min(p / n for p, n in zip(report.perplexity, able, strict=True))
+    dead = zip(report.dead_codes, report.sizes, able, strict=True)
+    usage = min((size - unused) / n for unused, size, n in dead)
     fewer = "use fewer codes, or more varied vectors"
     more = "use more codes or levels, or vectors that tell items apart"
     better = "use vectors that know what items have in common"
     found = [
-        ("usage of a level", min(report.usage), ">=", limits.min_usage, fewer),
+        ("usage of a level", usage, ">=", limits.min_usage, fewer),
         ("perplexity / codes of a level", spread, ">=", limits.min_perplexity, fewer),
         ("collision rate", report.collision_rate, "<=", limits.max_collision_rate, more),
         ("largest collision", report.largest_collision, "<=", limits.max_largest_collision, more),

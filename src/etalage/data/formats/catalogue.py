@@ -24,7 +24,7 @@ USUAL = {
     "category": ("category", "categories", "class", "genres", "genre"),
 }
 
-TEXT_COLUMNS = ("title", "brand", "category", "attributes", "description")
+TEXT_COLUMNS = ("title", "brand", "category", "attributes", "phrase", "description")
 """Columns of an item table that say what an item is, in the order they are read."""
 
 

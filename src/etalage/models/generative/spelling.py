@@ -1,12 +1,15 @@
 """What is each item made of, and how is it spelled? Vectors of a catalogue, and ids from them.
 
-Letters: U people, N items, D width.
+Letters: U people, N items, D width, P pairs of items.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from etalage.data.dataset import Dataset
 from etalage.data.formats.catalogue import TEXT_COLUMNS, joined
@@ -15,22 +18,61 @@ from etalage.language.choose import text_encoder
 from etalage.language.hashing import HashingEncoder
 from etalage.language.projection import leading_directions, narrowed, unit_rows
 from etalage.seeds import generator
+from etalage.tokenize.tokenizer import Tokenizer, TokenizerConfig
 
 
-def item_vectors(
-    data: Dataset, width: int, seed: int, encoder: str = "hashing"
-) -> NDArray[np.float32]:
+class SpellingConfig(TokenizerConfig):
+    """How items are read, and how what was read is spelled."""
+
+    n_codes: int = Field(64, ge=2)
+    """Codes of a level. More spell items apart, fewer let rare items learn from common ones."""
+    text_encoder: str = "hashing"
+    """What reads the items' text: hashing, minilm, or a sentence encoder's name or folder."""
+    vector_width: int = Field(64, ge=1)
+    """Numbers in the item vectors that are quantised."""
+
+
+def spelled(
+    data: Dataset, vectors: NDArray[np.float32], config: TokenizerConfig, seed: int
+) -> Tokenizer:
+    """Ids of a catalogue from its vectors float32 (N, D), judged by its log and categories, too.
+
+    Raises:
+        DataError: when the ids are past the limits of their health, which says what to do.
+    """
+    log = data.interactions
+    flat, starts = log.items, log.offsets[:-1]
+    goes_on = np.ones(max(len(flat) - 1, 0), dtype=bool)  # both items are of one person
+    goes_on[starts[(starts > 0) & (starts < len(flat))] - 1] = False
+    return Tokenizer(config, seed).fit(
+        vectors,
+        labels=_labels(data),
+        counts=log.popularity(),
+        pairs=np.column_stack([flat[:-1][goes_on], flat[1:][goes_on]]),  # (P, 2)
+    )
+
+
+def _labels(data: Dataset) -> NDArray[Any] | None:
+    """The whole category path of each item; None where the catalogue has no categories."""
+    table = data.item_table
+    if table is None or "category" not in table.columns:
+        return None
+    return np.array(joined(table["category"], " / "))
+
+
+def item_vectors(data: Dataset, config: SpellingConfig, seed: int) -> NDArray[np.float32]:
     """Unit vectors of all items, float32 (N, <= D): from their text, else from who took them.
 
-    Text is used when the item table has titles, and `encoder` reads it: "hashing", "minilm", or the
-    name or folder of a sentence encoder. Vectors wider than D are narrowed to the D directions that
-    tell the items apart best. Items about which nothing is known are zeros.
+    Text is used when the item table says what items are (`TEXT_COLUMNS`). Vectors wider than
+    `vector_width`, D, are narrowed to the D directions that tell the items apart best. Items about
+    which nothing is known are zeros.
 
     Raises:
         RecipeError: for an encoder that does not exist.
         MissingExtraError: when the encoder needs a package that is not installed.
         DataError: when the encoder's model is absent or damaged.
     """
+    width, encoder = config.vector_width, config.text_encoder
     texts = item_texts(data)
     if texts is None:
         return cooccurrence_vectors(data.interactions, width, seed)
@@ -41,12 +83,13 @@ def item_vectors(
 
 
 def item_texts(data: Dataset) -> list[str] | None:
-    """The text of each item, in index order; None when there is no table with titles."""
+    """The text of each item, in index order; None when no table says what items are."""
     table = data.item_table
-    if table is None or "title" not in table.columns:
+    columns = [] if table is None else [name for name in TEXT_COLUMNS if name in table.columns]
+    if table is None or not columns:
         return None
-    columns = [joined(table[name], " ") for name in TEXT_COLUMNS if name in table.columns]
-    return [" ".join(parts) for parts in zip(*columns, strict=True)]
+    texts = (joined(table[name], " ") for name in columns)
+    return [" ".join(parts) for parts in zip(*texts, strict=True)]
 
 
 def cooccurrence_vectors(log: Interactions, width: int, seed: int) -> NDArray[np.float32]:

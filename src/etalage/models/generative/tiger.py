@@ -31,15 +31,14 @@ from etalage.models.generative.decoder import DecoderNetwork
 from etalage.models.generative.encoder_decoder import EncoderDecoderNetwork
 from etalage.models.generative.network import CodeNetwork
 from etalage.models.generative.residual import ResidualNetwork
-from etalage.models.generative.spelling import item_vectors
+from etalage.models.generative.spelling import SpellingConfig, item_vectors, spelled
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import newest_tensor
 from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.tokenize.beam import beam_search
-from etalage.tokenize.health import HealthReport, check_health
-from etalage.tokenize.residual import ResidualKMeans
+from etalage.tokenize.health import HealthReport
 from etalage.tokenize.semantic_ids import SemanticIds
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
@@ -56,14 +55,8 @@ class TIGERConfig(ModelConfig):
     """Settings of the generator and of the ids it writes."""
 
     kind: Literal["tiger"] = "tiger"
-    n_levels: int = Field(3, ge=1)
-    """Codes of an item, coarse to fine; one more tells equals apart where there are any."""
-    n_codes: int = Field(64, ge=2)
-    """Codes of a level. More spell items apart, fewer let rare items learn from common ones."""
-    vector_width: int = Field(64, ge=1)
-    """Numbers in the item vectors that are quantised."""
-    text_encoder: str = "hashing"
-    """What reads the items' text: hashing, minilm, or a sentence encoder's name or folder."""
+    tokens: SpellingConfig = SpellingConfig()
+    """How items are spelled."""
     network: Literal["residual", "decoder", "encoder_decoder"] = "residual"
     """Reads sums of code vectors, or codes one by one; the last is TIGER's own, and the slowest."""
     softmax: Literal["children", "level", "vocabulary"] = "children"
@@ -122,10 +115,9 @@ class TIGER(Recommender):
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         settings = self.config.training
         vectors = self._vectors(data, context)  # (N, D)
-        quantizer = ResidualKMeans(self.config.n_levels, self.config.n_codes, seed=context.seed)
-        quantizer.fit(vectors)
-        self._prepare(quantizer.spell(vectors), context.seed)
-        self.health = check_health(quantizer, vectors)
+        tokenizer = spelled(data, vectors, self.config.tokens, context.seed)
+        self._prepare(tokenizer.ids, context.seed)
+        self.health = tokenizer.health
         log = data.interactions
         sequences = self.network.batches_of(
             log.items, log.offsets, self.config.max_length, settings.batch_size
@@ -147,8 +139,7 @@ class TIGER(Recommender):
 
     def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
         """What is quantised, float32 (N, D)."""
-        width, encoder = self.config.vector_width, self.config.text_encoder
-        return item_vectors(data, width, context.seed, encoder)
+        return item_vectors(data, self.config.tokens, context.seed)
 
     def _learners(self, seed: int) -> nn.Module:
         """What is trained: the network, and what teaches it."""
