@@ -194,3 +194,15 @@ def test_heads_that_cannot_share_the_width_are_named() -> None:
     with pytest.raises(RecipeError, match="width=30 is not divisible by n_heads=4"):
         build({"kind": "tiger", "width": 30, "n_heads": 4})
     assert TIGERConfig(width=30, n_heads=4, head_width=8).head == 8
+
+
+@pytest.mark.parametrize("form", ["residual", "decoder", "encoder_decoder"])
+def test_half_of_the_digits_find_nearly_the_same(form: str) -> None:
+    model = scattered(form, "vocabulary")
+    whole = model.recommend(HISTORIES, 10)
+    model.config = model.config.model_copy(update={"search_precision": "bfloat16"})
+    half = model.recommend(HISTORIES, 10)
+    assert half.scores.tobytes() != whole.scores.tobytes()
+    shared = [len(set(a) & set(b)) for a, b in zip(whole.items, half.items, strict=True)]
+    assert np.mean(shared) >= 9
+    assert all(weight.dtype == torch.float32 for weight in model.network.parameters())
