@@ -32,6 +32,7 @@ from etalage.pipeline.export import Served, export_bundle
 from etalage.pipeline.shop import Shop
 from etalage.recipe.recipe import resolve
 from etalage.serve.runtime.engine import Engine
+from etalage.serve.runtime.retrieval import Products
 
 N_ITEMS, N_REQUESTS, N_HISTORY, K = 50_000, 2000, 30, 20
 
@@ -73,15 +74,15 @@ def export(folder: Path) -> None:
 def compare_scans(folder: Path) -> tuple[float, float]:
     """CPU time of the 8-bit scan as a share of the exact one's, and the share of equal lists."""
     engine = Engine(folder)
-    scan, costs, lists = engine.scan, [], []
+    costs, lists = [], []
     histories = np.random.default_rng(2).integers(0, N_ITEMS, (300, N_HISTORY)).astype(np.int32)
     states = [engine._encode(history) for history in histories]
-    for engine.scan in (scan, None):
+    for retrieve in (engine.retrieve, Products(engine.vectors)):
         pairs = list(zip(states, histories, strict=True))
         took = []
         for _ in range(3):
             began = time.process_time()
-            found = [engine._retrieve(state, K, history)[0] for state, history in pairs]
+            found = [retrieve(state, K, history)[0] for state, history in pairs]
             took.append(time.process_time() - began)
         costs.append(min(took))
         lists.append(np.stack(found))

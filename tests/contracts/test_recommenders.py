@@ -29,6 +29,7 @@ from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.exportable import Exportable
 from etalage.models.recommender import Recommender
 from etalage.models.registry import MODELS, build, model_type
+from etalage.serve.runtime.retrieval import retrieval_of
 from etalage.train.context import TrainContext
 
 HISTORIES = Histories.from_rows([[1, 2, 3], [7], [], [29, 0, 1, 2]], length=6)
@@ -239,20 +240,26 @@ def test_scores_are_numbers_or_say_nothing(case: Case) -> None:
     assert not np.isinf(scores).any()
 
 
-def test_the_exported_encoder_says_what_the_model_says(case: Case, tmp_path: Path) -> None:
+def test_a_server_retrieves_what_the_model_recommends(case: Case, tmp_path: Path) -> None:
     model = fitted(case)
     assert isinstance(model, Exportable) == case.exportable
     if not isinstance(model, Exportable):
         return
     model.export(tmp_path)
-    vectors = np.load(tmp_path / "item_vectors.npy")
+    retrieve = retrieval_of(tmp_path, np.load(tmp_path / "item_vectors.npy"))
     encoder = onnxruntime.InferenceSession(tmp_path / "encoder.onnx")
     longest = Histories(np.arange(model.history_length, dtype=np.int32)[None] % N_ITEMS)
     known = [HISTORIES.take(slice(n, n + 1)) for n in np.flatnonzero(HISTORIES.lengths)]
     for one in [*known, longest]:
         history = one.items[one.items >= 0][None].astype(np.int64)  # a server pads nothing
         (state,) = encoder.run(["state"], {"history": history})
-        np.testing.assert_allclose(state @ vectors.T, model.score(one), atol=1e-5)
+        for k, hidden in ((3, history[0, -2:]), (N_ITEMS, np.zeros(0, np.int64))):
+            items, scores = retrieve(state[0], k, hidden.astype(np.int32))
+            top = model.recommend(one, k, exclude=ItemSets.from_rows([hidden]))
+            np.testing.assert_allclose(scores, top.scores[0], atol=1e-5)
+            given = dict(zip(top.items[0].tolist(), top.scores[0].tolist(), strict=True))
+            # only rounding may swap two
+            np.testing.assert_allclose(scores, [given[i] for i in items.tolist()], atol=1e-5)
 
 
 def test_memory_is_bounded_by_the_batch(case: Case) -> None:

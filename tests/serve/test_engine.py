@@ -2,19 +2,19 @@
 
 import errno
 from collections.abc import Callable
-from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 from tests.conftest import Exported
+from tests.serve.rewriting import array, rewrite
 
 from etalage.data.ragged import Histories, ItemSets
 from etalage.errors import BundleError, CapacityError
 from etalage.serve.bundle import read_manifest, write_bundle
-from etalage.serve.runtime.engine import Engine, _largest
+from etalage.serve.runtime.engine import Engine
+from etalage.serve.runtime.retrieval import largest
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +101,16 @@ def test_reasons_are_the_nearest_of_the_history(engine: Engine) -> None:
 def test_the_largest_are_found(n: int) -> None:
     scores = np.random.default_rng(n).normal(size=5000).astype(np.float32)
     scores[::3] = -np.inf
-    found = _largest(scores, n)
+    found = largest(scores, n)
     assert set(np.argsort(-scores)[: min(n, np.isfinite(scores).sum())]) <= set(found)
     assert len(found) <= 1.2 * n + 3
     assert np.isfinite(scores[found]).all()
     assert (np.diff(found) > 0).all()
 
 
-def test_of_nothing_nothing_is_largest() -> None:
-    assert len(_largest(np.zeros(0, np.float32), 5)) == 0
-    assert len(_largest(np.full(9, -np.inf, np.float32), 5)) == 0
+def test_of_nothing_nothing_islargest() -> None:
+    assert len(largest(np.zeros(0, np.float32), 5)) == 0
+    assert len(largest(np.full(9, -np.inf, np.float32), 5)) == 0
 
 
 def cut(path: Path) -> None:
@@ -149,20 +149,6 @@ def test_a_broken_manifest_is_refused(bundle: Path, text: str, message: str) -> 
     (bundle / "manifest.json").write_text(text)
     with pytest.raises(BundleError, match=message):
         read_manifest(bundle)
-
-
-def rewrite(bundle: Path, name: str, content: bytes) -> None:
-    """Replaces a file of a bundle and its hash, as an exporter gone wrong would."""
-    (bundle / name).write_bytes(content)
-    manifest = orjson.loads((bundle / "manifest.json").read_bytes())
-    manifest["files"][name] = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
-    (bundle / "manifest.json").write_bytes(orjson.dumps(manifest))
-
-
-def array(values: np.ndarray) -> bytes:
-    file = BytesIO()
-    np.save(file, values)
-    return file.getvalue()
 
 
 VECTORS = np.ones((120, 16), np.float32)

@@ -18,6 +18,7 @@ from etalage.pipeline.export import Served, export_bundle
 from etalage.pipeline.ranked import Ranked
 from etalage.recipe.recipe import resolve
 from etalage.serve.runtime.engine import Answer, Engine
+from etalage.serve.runtime.retrieval import Scan
 
 K = 20
 
@@ -78,7 +79,7 @@ def test_a_retriever_may_be_served_alone(exported: Exported, tmp_path: Path) -> 
 
 
 def test_a_scan_in_8_bits_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 3,000 items the scan leaves 40 to be scored exactly, so what it finds is what is shown."""
+    """Of 3,000 items the scan leaves 100 to be scored exactly, so it finds what is shown."""
     monkeypatch.setattr("etalage.models.sequential.sasrec.LARGE", 1)
     n_items = 3000
     rng = np.random.default_rng(0)
@@ -111,5 +112,6 @@ def test_a_scan_in_8_bits_finds_the_same(tmp_path: Path, monkeypatch: pytest.Mon
         def run(self, names: list[str], given: dict[str, np.ndarray]) -> list[np.ndarray]:
             return [rng.normal(size=(1, n_items)).astype(np.float32)]
 
-    engine.scan = Noise()
+    assert isinstance(engine.retrieve, Scan)
+    engine.retrieve.scan = Noise()
     assert share_found() < 0.1

@@ -16,7 +16,10 @@ ROOMS = [
     "creative", "serve", "scale", "pipeline", "cli",
 ]  # fmt: skip
 ASIDE = {"personalize", "memory", "creative"}  # these never import each other
-RUNTIME_MAY = ("etalage.ids", "etalage.errors", "etalage.tokenize.trie", "etalage.calibrate")
+RUNTIME_MAY = (
+    "etalage.ids", "etalage.errors", "etalage.tokenize.trie", "etalage.tokenize.beam",
+    "etalage.calibrate",
+)  # fmt: skip
 HEAVY = {"torch", "scipy", "polars", "pandas", "matplotlib", "sklearn"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -80,6 +80,9 @@ class Recommender(ABC):
         """
         return self.score(queries.histories(self.history_length))
 
+    def check_servable(self) -> None:  # noqa: B027  # most have nothing to say against it
+        """Raises RecipeError where an exportable model cannot be served with its settings."""
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Writes `config.json` and npy files; nothing is pickled.

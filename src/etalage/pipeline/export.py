@@ -45,7 +45,7 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
     """Writes a bundle; visitors get the histories of `data`.
 
     Raises:
-        RecipeError: when the retriever has no item vectors to export, or the ranker no network.
+        RecipeError: when the retriever or the ranker has nothing to export.
     """
     check_exportable(served.retriever, str(recipe.retriever))
     if served.ranker is not None and not isinstance(served.ranker, Exportable):
@@ -66,12 +66,13 @@ def export_bundle(folder: Path, data: Dataset, served: Served, recipe: Recipe) -
 
 
 def check_exportable(retriever: Recommender, name: str) -> None:
-    """Raises RecipeError for a model that has no encoder and item vectors."""
+    """Raises RecipeError for a model that has no encoder, or not with its settings."""
     if not isinstance(retriever, Exportable):
         raise RecipeError(
-            f"retriever {name!r} cannot be served: it has no encoder and item vectors; choose a "
-            "model that has, such as sasrec, or none (retriever=null) to compare models only"
+            f"retriever {name!r} cannot be served: it has no encoder; choose a model that has, "
+            "such as sasrec or tiger, or none (retriever=null) to compare models only"
         )
+    retriever.check_servable()
 
 
 def _fill(folder: Path, data: Dataset, served: Served) -> None:
@@ -82,8 +83,9 @@ def _fill(folder: Path, data: Dataset, served: Served) -> None:
     (folder / "items.json").write_bytes(orjson.dumps(items))
     log = data.interactions
     np.save(folder / "popular.npy", np.argsort(-log.popularity(), kind="stable").astype(np.int32))
-    if served.ids is not None:
-        np.save(folder / "codes.npy", served.ids.codes)
+    codes = folder / "codes.npy"
+    if served.ids is not None and not codes.exists():  # a generator has written its own
+        np.save(codes, served.ids.codes)
     if served.ranker is not None and served.features is not None:
         assert isinstance(served.ranker, Exportable)  # likewise
         served.ranker.export(folder)

@@ -6,6 +6,8 @@ items.json         ids, titles and categories of the catalogue
 item_vectors.npy   float32 (N, D)
 encoder.onnx       history int64 (1, any L), without padding -> state float32 (1, D)
 scan.onnx          scores of all items from a state, in 8 bits       (optional, for many items)
+writer.onnx        what a generator makes of codes written, with writer.npz and codes.npy;
+                   without one, a score is state · item vector                       (optional)
 popular.npy        items by popularity, for people without a history
 codes.npy          semantic ids, int32 (N, levels)                                   (optional)
 ranker.onnx        logits of candidates, with the folder features/                   (optional)

@@ -77,9 +77,12 @@ class ResidualNetwork(CodeNetwork):
 
     def write(self, said: Tensor, level: int) -> Tensor:
         """said (..., D): a state plus the vectors of codes written -> logits (..., V)."""
-        x = said + self.levels.weight[level]
-        inner = nn.functional.gelu(self.expand(self.norm_said(x)))
-        return self.logits(self.norm_write(x + self.contract(inner)), level)
+        return self.logits(self.ready(said + self.levels.weight[level]), level)
+
+    def ready(self, said: Tensor) -> Tensor:
+        """What was said (..., D), with the level -> states (..., D) to hold against codes."""
+        inner = nn.functional.gelu(self.expand(self.norm_said(said)))
+        return self.norm_write(said + self.contract(inner))
 
     def spell(self, history: Tensor) -> Spelled:
         asked = self.asked(history)

@@ -32,6 +32,7 @@ from etalage.models.generative.decoder import DecoderNetwork
 from etalage.models.generative.encoder_decoder import EncoderDecoderNetwork
 from etalage.models.generative.network import CodeNetwork
 from etalage.models.generative.residual import ResidualNetwork
+from etalage.models.generative.served import check_form, export_generator
 from etalage.models.generative.spelling import SpellingConfig, item_vectors, spelled
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import newest_tensor
@@ -196,6 +197,13 @@ class TIGER(Recommender):
             top.items[rows, :n_found] = items[:, :n_found]
             top.scores[rows, :n_found] = scores[:, :n_found]
         return top
+
+    def check_servable(self) -> None:
+        check_form(self.config)
+
+    def export(self, folder: Path) -> None:
+        """Writes the files that `served.py` tells of; RecipeError for a form without any."""
+        export_generator(self, folder)
 
     def save(self, folder: Path) -> None:
         self.check_fitted()

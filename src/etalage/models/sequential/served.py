@@ -1,9 +1,9 @@
-"""What does a server ask of SASRec? The newest state of one history, without padding.
+"""What does a server ask of causal blocks? The newest state of one history, without padding.
 
 A single request costs more in operations than in products, so everything here is a matrix of two
 axes, and the last block projects no keys and values: only one row looks.
 
-Letters: L history length, D width, H heads.
+Letters: L history length, D width, H heads, E width of a head.
 """
 
 from __future__ import annotations
@@ -39,12 +39,16 @@ class Newest(nn.Module):
 
     def forward(self, history: Tensor) -> Tensor:
         """history int64 (1, L) -> state float (1, D)."""
-        length = history.shape[1]
-        x = self.items(history[0]) + self.places.weight[:length]  # (L, D)
+        x = self.rows(history[0])
+        length = x.shape[0]  # len(x) would freeze it
         later = self.later[:length, :length]
         for block in self.blocks:
             x = block(x, later)
         return self.norm(self.last(x))
+
+    def rows(self, items: Tensor) -> Tensor:
+        """What the blocks read of items int64 (L,), float (L, D)."""
+        return self.items(items) + self.places.weight[: items.shape[0]]
 
 
 class EveryRow(nn.Module):
@@ -57,8 +61,8 @@ class EveryRow(nn.Module):
     def forward(self, x: Tensor, later: Tensor) -> Tensor:
         """x float (L, D) -> float (L, D)."""
         block, n_heads = self.block, self.block.n_heads
-        width = x.shape[1] // n_heads
-        parts = block.project_in(block.norm_attention(x)).split(width, 1)  # (L, D/H) each
+        width = block.head_width
+        parts = block.project_in(block.norm_attention(x)).split(width, 1)  # (L, E) each
         queries, keys, values = (parts[i * n_heads : (i + 1) * n_heads] for i in range(3))
         seen = [
             ((query @ key.T) * width**-0.5 + later).softmax(1) @ value
@@ -78,12 +82,12 @@ class LastRow(nn.Module):
     def __init__(self, block: CausalBlock) -> None:
         super().__init__()
         self.block = block
-        n_heads, width = block.n_heads, block.project_out.in_features
-        rows = (3, n_heads, width // n_heads)
+        width = block.project_out.out_features
+        rows = (3, block.n_heads, block.head_width)
         with torch.no_grad():
-            query, key, value = block.project_in.weight.view(*rows, width)  # (H, D/H, D) each
+            query, key, value = block.project_in.weight.view(*rows, width)  # (H, E, D) each
             query_bias, _, value_bias = block.project_in.bias.view(rows)
-            out = block.project_out.weight.view(width, *rows[1:])  # (D, H, D/H)
+            out = block.project_out.weight.view(width, *rows[1:])  # (D, H, E)
             scale = rows[2] ** -0.5
             self.ask = _linear(
                 torch.einsum("hei,hej->hji", query, key).flatten(0, 1) * scale,

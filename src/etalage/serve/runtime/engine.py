@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from etalage.calibrate import Calibrator
@@ -22,13 +21,12 @@ from etalage.serve.bundle import read_manifest
 from etalage.serve.runtime.calibration import CalibrationFields, read_calibrator
 from etalage.serve.runtime.catalogue import Catalogue, Visitors
 from etalage.serve.runtime.features import RankingFeatures
+from etalage.serve.runtime.networks import session
+from etalage.serve.runtime.retrieval import retrieval_of
 
 LOG = logging.getLogger("etalage.serve")
-NEIGHBOURHOOD = 4
-"""Items scored exactly after a rough scan, for each that is wanted."""
 N_REASONS = 3
 """Most history items named as the reason for an item."""
-LEAST = np.finfo(np.float32).min
 
 
 @dataclass
@@ -68,15 +66,14 @@ class Engine:
         lengths = np.linalg.norm(self.vectors, axis=1)
         self.lengths = np.maximum(lengths, 1e-12)
         self.popular = np.load(folder / "popular.npy", allow_pickle=False)
-        self.encoder = _session(folder / "encoder.onnx")
+        self.encoder = session(folder / "encoder.onnx")
         self.history_length = int(self.manifest["history_length"])
-        scan = folder / "scan.onnx"
-        self.scan = _session(scan) if scan.exists() else None
+        self.retrieve = retrieval_of(folder, self.vectors)
         self.ranker = self.features = None
         self.calibrator: Calibrator | None = None
         self.fields = CalibrationFields()
         if (folder / "ranker.onnx").exists():
-            self.ranker = _session(folder / "ranker.onnx")
+            self.ranker = session(folder / "ranker.onnx")
             self.features = RankingFeatures.load(folder / "features")
         if (folder / "calibrator.json").exists():
             path = folder / "calibrator.json"
@@ -120,11 +117,13 @@ class Engine:
         if exclude is not None:
             hidden = np.concatenate([hidden, exclude])
         degraded = None
+        reorders = self.ranker_orders and len(history) > 0
+        n = max(k, self.n_candidates) if reorders else k
         if len(history):
             try:
                 state = self._encode(history)
                 clock.lap("encode")
-                items, scores = self._retrieve(state, max(k, self.n_candidates), hidden)
+                items, scores = self.retrieve(state, n, hidden)
             except Exception:  # a visitor must see a window, whatever broke
                 degraded = "retrieval failed"
                 LOG.exception(degraded)
@@ -133,9 +132,6 @@ class Engine:
             items, scores = self._popular(k, hidden)
         clock.lap("retrieve")
         probabilities = None
-        reorders = self.ranker_orders and len(history) > 0
-        if not reorders:
-            items, scores = items[:k], scores[:k]
         if self.ranker is not None and len(items):
             try:
                 rows = self.rows(history, items, context)
@@ -198,25 +194,6 @@ class Engine:
             raise ValueError("the encoder gives a state that is not finite")
         return state
 
-    def _retrieve(
-        self, state: NDArray[np.float32], n: int, hidden: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The n best items and their scores, best first, equals in the order of the items."""
-        if self.scan is None:
-            scores = self.vectors @ state  # (N,)
-            scores[hidden] = -np.inf
-            near = _largest(scores, n)
-            scores = scores[near]
-        else:
-            # a scan in 8 bits finds the neighbourhood, exact products the order in it
-            rough = self.scan.run(["scores"], {"state": state[None]})[0][0]
-            rough[hidden] = -np.inf
-            near = _largest(rough, NEIGHBOURHOOD * n)
-            scores = self.vectors.take(near, 0) @ state
-        best = _largest(scores, n)
-        order = best[(-scores[best]).argsort(kind="stable")[:n]]
-        return near[order].astype(np.int32), scores[order]
-
     def _popular(
         self, n: int, hidden: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -236,27 +213,3 @@ class Clock:
         now = time.perf_counter()
         self.laps[name] = 1000 * (now - self.last)
         self.last = now
-
-
-def _largest(scores: NDArray[np.float32], n: int) -> NDArray[np.int64]:
-    """Indices of the n largest scores (N,), in the order of the items; none of minus infinity.
-
-    Where there are many scores, a few more than n: the n-th largest of the maxima of blocks is a
-    floor that few others reach, and it is found in a third of the time.
-    """
-    n = min(n, len(scores))
-    if not n:
-        return np.zeros(0, dtype=np.int64)
-    n_blocks = 8 * n
-    depth = len(scores) // n_blocks
-    tops = scores if depth < 2 else scores[: depth * n_blocks].reshape(depth, n_blocks).max(0)
-    floor = np.partition(tops, len(tops) - n)[len(tops) - n]
-    return (scores >= max(floor, LEAST)).nonzero()[0]
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    """A network on one thread: requests are many, and each is small."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
