@@ -172,6 +172,7 @@ NO_ITEMS = {"ids": ["a"], "titles": [], "categories": []}
         ("item_vectors.npy", array(VECTORS * np.nan), "not finite"),
         ("popular.npy", array(np.zeros(120, np.int32)), "every item once"),
         ("codes.npy", array(np.zeros((5, 3), np.int32)), "different catalogues"),
+        ("codes.npy", array(np.zeros(120, np.int32)), r"codes.npy is \(120,\), not of items and"),
         ("calibrator.json", b"{}", "no calibrator"),
         ("calibrator.json", orjson.dumps(PLATT | {"calibrate_by": {"weather": [-1, 0]}}),
          "2 codes of 'weather' apart, the features of the bundle 0"),

@@ -1,19 +1,25 @@
 """The shop-window page: what it says, that nothing can be smuggled in, and how it stands."""
 
 import json
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.browser import chromium, faults
 from tests.conftest import Exported
 
 from etalage.ids import Vocabulary
+from etalage.pipeline.export import export_bundle
 from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.catalogue import Catalogue
 from etalage.serve.runtime.wire import OneWrite
@@ -99,6 +105,87 @@ def test_search_prefers_ids_then_short_titles(exported: Exported) -> None:
     )
 
 
+def begins_with(exported: Exported, prefix: list[int]) -> np.ndarray:
+    assert exported.served.ids is not None
+    return np.flatnonzero((exported.served.ids.codes[:, : len(prefix)] == prefix).all(1))
+
+
+def test_a_tile_leads_to_what_is_spelled_alike(client: TestClient, exported: Exported) -> None:
+    assert exported.served.ids is not None
+    assert exported.shop.data.item_table is not None
+    popularity = exported.shop.data.interactions.popularity()
+    for item in (3, 50):
+        codes = exported.served.ids.codes[item].tolist()
+        for length in range(1, len(codes) + 1):
+            prefix = "-".join(map(str, codes[:length]))
+            done = client.get("/", params={"visitor": "visitor-00003", "prefix": prefix})
+            assert done.status_code == 200
+            section = done.text.split('id="alike"')[1].split("</section>")[0]
+            same = begins_with(exported, codes[:length])
+            heading = f"{len(same)} item{'s' if len(same) != 1 else ''}"
+            assert f"<small>{heading}" in section
+            assert section.count("<li>") == min(len(same), 12)
+            assert ("the 12 most popular shown" in section) == (len(same) > 12)
+            order = same[np.argsort(-popularity[same], kind="stable")][:12]
+            titles = exported.shop.data.item_table["title"][order].to_list()
+            assert re.findall(r"</div><span>(.*?)</span>", section) == titles
+            assert 'name="visitor" value="visitor-00003"' in done.text
+
+
+def test_a_typed_history_is_kept_beside_a_prefix(client: TestClient, exported: Exported) -> None:
+    assert exported.served.ids is not None
+    code = exported.served.ids.codes[3, 0]
+    text = client.get("/", params={"history": 'item-00003\n"><b>', "prefix": f" {code} "}).text
+    assert "Spelled alike" in text
+    assert 'name="history" value="item-00003\n&#34;&gt;&lt;b&gt;"' in text
+
+
+@pytest.mark.parametrize(
+    ("prefix", "status", "said"),
+    [
+        ("7777", 404, "No item’s codes begin 7777."),
+        ("7777-1", 404, "No item’s codes begin 7777-1."),
+        ("0-1-2-3-4-5-6", 422, "; this one has 7."),
+        ("twelve", 422, "A prefix is 1 to"),
+        ("-", 422, "A prefix is 1 to"),
+        ("1-", 422, "A prefix is 1 to"),
+        ("-1", 422, "A prefix is 1 to"),
+        ("1--2", 422, "A prefix is 1 to"),
+        ("1.5", 422, "A prefix is 1 to"),
+        ("١٢", 422, "A prefix is 1 to"),
+        ("9" * 50, 422, "A prefix is 1 to"),
+        ("-".join(map(str, range(10_000))), 422, "A prefix is 1 to"),
+        ("<script>alert(1)</script>", 422, "A prefix is 1 to"),
+        ("1\n2\x00", 422, "A prefix is 1 to"),
+    ],
+)
+def test_a_prefix_that_is_none_is_answered_with_a_page(
+    client: TestClient, prefix: str, status: int, said: str
+) -> None:
+    done = client.get("/", params={"prefix": prefix})
+    assert done.status_code == status
+    assert said in done.text
+    assert "<script" not in done.text
+    assert done.text.count('class="card"') == 12
+    assert len(done.text) < 60_000
+
+
+def test_a_prefix_in_a_shop_without_codes(exported: Exported, tmp_path: Path) -> None:
+    served = replace(exported.served, ids=None)
+    export_bundle(tmp_path / "plain", exported.shop.data, served, exported.recipe)
+    with TestClient(create_app(tmp_path / "plain")) as plain:
+        done = plain.get("/", params={"prefix": "1"})
+    assert done.status_code == 404
+    assert "The items of this shop have no codes." in done.text
+    assert "<button form" not in done.text
+
+
+@settings(max_examples=60, deadline=None)
+@given(prefix=st.text("0123456789-", max_size=12) | st.text(max_size=20))
+def test_whatever_prefix_is_asked_there_is_a_page(client: TestClient, prefix: str) -> None:
+    assert client.get("/", params={"prefix": prefix}).status_code in (200, 404, 422)
+
+
 LETTERS = "abcdefghijklmnop"
 
 
@@ -174,6 +261,12 @@ def test_the_page_stands_in_a_browser(address: str, width: int, scheme: str) -> 
         before = page.locator(".past li").count()
         page.locator(".card .add").first.click()
         assert page.locator(".past li").count() == min(before + 1, 18)
+        page.locator(".card .tiles button").first.click()
+        assert page.locator("#alike li").count() >= 1
+        assert page.locator(".past").first.locator("li").count() == min(before + 1, 18)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator("#alike .tiles.steps .close").click()
+        assert page.locator("#alike").count() == 0
         page.fill("#visitor", "visitor-00005")
         page.get_by_role("button", name="Show").first.click()
         assert "visitor-00005" in page.locator("#past").inner_text()

@@ -46,14 +46,24 @@ def test_every_id_leads_to_its_item_and_children_lead_on(codes: np.ndarray) -> N
 
 
 @settings(max_examples=60, deadline=None)
-@given(distinct_codes(), st.randoms(use_true_random=False))
-def test_alive_nodes_lead_to_wanted_items(codes: np.ndarray, random) -> None:
+@given(distinct_codes(), st.randoms(use_true_random=False), st.sampled_from([1, 3]))
+def test_alive_nodes_lead_to_wanted_items(codes: np.ndarray, random, n_rows: int) -> None:
     trie = Trie(codes)
-    wanted = np.array([[random.random() < 0.3 for _ in codes] for _ in range(3)])
+    share = random.choice([0, 0.3, 0.9, 1])
+    wanted = np.array([[random.random() < share for _ in codes] for _ in range(n_rows)])
     for level, alive in enumerate(trie.alive(wanted)):
         nodes = trie.walk(codes[:, : level + 1])
         for row, want in zip(alive, wanted, strict=True):
             assert set(np.flatnonzero(row)) == set(nodes[want])
+
+
+def test_large_codes_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.unique(rng.integers(0, [3, 300], (200, 2)), axis=0)
+    mask = Trie(codes).allowed(np.arange(4)[:, None])
+    assert mask.dtype == bool
+    for code, allowed in enumerate(mask):
+        assert np.flatnonzero(allowed).tolist() == codes[codes[:, 0] == code, 1].tolist()
 
 
 def test_a_prefix_that_no_item_has_allows_nothing() -> None:
@@ -80,5 +90,5 @@ def test_bad_codes_are_named() -> None:
 
 def test_a_server_can_have_it_without_torch_or_scipy() -> None:
     heavy = {"torch", "scipy", "polars"}
-    code = f"import sys, etalage.tokenize.trie; assert not {heavy} & set(sys.modules)"
+    code = f"import sys, etalage.tokenize.beam; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

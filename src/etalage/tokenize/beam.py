@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from etalage.errors import DataError
 from etalage.tokenize.trie import Trie
 
+LEAST = np.finfo(np.float32).min
 Step = Callable[[NDArray[np.int32], NDArray[np.int64]], NDArray[np.float32]]
 """Prefixes int32 (B, K, l) -> logits of the next code, float32 (B, K, V).
 
@@ -58,22 +59,26 @@ def beam_search(
     prefixes = np.zeros((n_people, 1, 0), dtype=np.int32)  # (B, K, l)
     parent = np.zeros((n_people, 1), dtype=np.int64)
     for level in range(trie.n_levels):
-        children, codes = trie.children(level, nodes.ravel())
-        shape = (*nodes.shape, children.shape[1])
-        children, codes = children.reshape(shape), np.maximum(codes, 0).reshape(shape)  # (B, K, W)
-        is_open = children >= 0
-        logits = np.take_along_axis(step(prefixes, parent), codes, axis=2)  # (B, K, W)
-        gained = logits if normalised else _log_softmax(np.where(is_open, logits, -np.inf))
+        logits = step(prefixes, parent)  # (B, K, V)
+        children, codes = trie.children(level, nodes.ravel())  # (B K, W)
+        width, is_open = children.shape[1], children >= 0
+        # one index into all logits; the -1 of a child that is not there hits some other, unread
+        entry = codes + logits.shape[2] * np.arange(len(codes))[:, None]
+        gained = np.where(is_open, logits.ravel().take(entry), -np.inf)  # (B K, W)
+        if not normalised:
+            gained = _log_softmax(gained)
+        gained = gained.reshape(n_people, -1)  # (B, K W)
+        children, codes = children.reshape(gained.shape), codes.reshape(gained.shape)
+        totals = scores.repeat(width, axis=1) + gained
         if alive is not None:
-            rows = row[:, :, None] if len(alive[level]) > 1 else 0
-            is_open &= alive[level][rows, children]
-        totals = np.where(is_open, scores[:, :, None] + gained, -np.inf).reshape(n_people, -1)
+            rows = row if len(alive[level]) > 1 else 0
+            totals[~alive[level][rows, children]] = -np.inf
         kept = _largest(totals, n_beams)  # (B, K')
-        parent = kept // shape[2]
-        scores = totals[row, kept].astype(np.float32)
+        parent = kept // width
+        scores = totals[row, kept]
         is_live = scores > -np.inf
-        nodes = np.where(is_live, children.reshape(n_people, -1)[row, kept], -1)
-        code = np.where(is_live, codes.reshape(n_people, -1)[row, kept], 0)
+        nodes = np.where(is_live, children[row, kept], -1)
+        code = np.where(is_live, codes[row, kept], 0)
         prefixes = np.concatenate([prefixes[row, parent], code[:, :, None]], axis=2)
     items = np.where(nodes >= 0, trie.items[nodes], np.int32(-1))
     order = np.lexsort((items, -scores), axis=1)
@@ -82,19 +87,16 @@ def beam_search(
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Over the last axis, where -inf is no choice; rows without a choice stay -inf."""
-    peak = logits.max(-1, keepdims=True)
-    peak[peak == -np.inf] = 0
-    shifted = logits - peak
-    total = np.exp(shifted).sum(-1, keepdims=True)
-    return shifted - np.log(np.where(total > 0, total, 1))
+    shifted = logits - np.maximum(logits.max(-1, keepdims=True), LEAST)
+    total: NDArray[np.float32] = np.exp(shifted).sum(-1, keepdims=True)
+    return shifted - np.log(np.maximum(total, 1))  # the peak itself is exp(0)
 
 
-def _largest(totals: NDArray[np.floating], n_beams: int) -> NDArray[np.int64]:
+def _largest(totals: NDArray[np.float32], n_beams: int) -> NDArray[np.int64]:
     """Columns of the largest entries of each row, best first; as many as the fullest row has."""
     n_kept = min(n_beams, int((totals > -np.inf).sum(1).max(initial=1)))
-    if n_kept < totals.shape[1]:
-        columns = np.argpartition(-totals, n_kept - 1, axis=1)[:, :n_kept]
-    else:
-        columns = np.tile(np.arange(n_kept), (len(totals), 1))
-    order = np.lexsort((columns, -np.take_along_axis(totals, columns, 1)), axis=1)
-    return np.take_along_axis(columns, order, axis=1)
+    row = np.arange(len(totals))[:, None]
+    columns = np.argpartition(-totals, min(n_kept, totals.shape[1] - 1), axis=1)[:, :n_kept]
+    columns.sort(axis=1)  # equals in the order of their columns
+    order = np.argsort(-totals[row, columns], axis=1, kind="stable")
+    return columns[row, order]

@@ -48,8 +48,13 @@ class Trie:
                 f"{self.n_items - len(self.codes[-1])} of {self.n_items} items have the codes of "
                 f"another; make them distinct first (SemanticIds.distinct)"
             )
+        self.leaves = node  # of each item
         self.items = np.empty(self.n_items, dtype=np.int32)  # the item of each leaf
         self.items[node] = np.arange(self.n_items)
+        # the code of child -1 is -1
+        self._codes = [np.append(codes, np.int32(-1)) for codes in self.codes]
+        self.codes = [codes[:-1] for codes in self._codes]
+        self._masks: list[NDArray[np.uint8] | None] = [None] * self.n_levels
 
     def children(
         self, level: int, nodes: NDArray[np.integer]
@@ -58,13 +63,12 @@ class Trie:
 
         Both are -1 beyond the last child; a node of -1 has none. W is at least 1.
         """
-        offsets = self.offsets[level]
-        known = nodes >= 0
-        starts = np.where(known, offsets[nodes], 0)
-        counts = np.where(known, offsets[nodes + 1] - starts, 0)
+        offsets, known = self.offsets[level], nodes >= 0
+        starts = offsets[nodes]  # whatever it says of -1, that has no children
+        counts = np.where(known, offsets[nodes + 1] - starts, 0)[:, None]
         steps = np.arange(counts.max(initial=1))  # (W,)
-        children = np.where(steps < counts[:, None], starts[:, None] + steps, -1)
-        return children, np.where(children >= 0, self.codes[level][children], np.int32(-1))
+        children = np.where(steps < counts, starts[:, None] + steps, -1)
+        return children, self._codes[level].take(children)
 
     def walk(self, prefixes: NDArray[np.integer]) -> NDArray[np.int64]:
         """Nodes that prefixes (B, l) lead to, int64 (B,); -1 where no item begins so."""
@@ -81,19 +85,47 @@ class Trie:
         level = prefixes.shape[1]
         if level >= self.n_levels:
             raise DataError(f"nothing follows {level} codes; ids have {self.n_levels} levels")
-        _, codes = self.children(level, self.walk(prefixes))
-        mask = np.zeros((len(prefixes), self.sizes[level] + 1), dtype=bool)
-        mask[np.arange(len(prefixes))[:, None], codes] = True  # -1 marks the spare last column
-        return mask[:, :-1]
+        masks = self._mask_of(level).take(self.walk(prefixes), axis=0)
+        return np.unpackbits(masks, axis=1, count=self.sizes[level]).view(bool)
+
+    def _mask_of(self, level: int) -> NDArray[np.uint8]:
+        """Codes that follow each node, one bit each, uint8 (nodes + 1, bytes); the last has none.
+
+        Made when first asked for: a bit a code and node is little, but a search needs none.
+        """
+        masks = self._masks[level]
+        if masks is None:
+            offsets, codes = self.offsets[level], self.codes[level]
+            parents = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+            masks = np.zeros((len(offsets), -(-self.sizes[level] // 8)), dtype=np.uint8)
+            np.bitwise_or.at(masks, (parents, codes // 8), (128 >> codes % 8).astype(np.uint8))
+            self._masks[level] = masks
+        return masks
 
     def alive(self, items: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
         """Which nodes lead to an item that is wanted, bool (B, N): bool (B, nodes) a level.
 
         Entry l is about depth l + 1, so that a search never walks where only unwanted items are.
         """
+        if len(items) == 1:
+            return self._alive_but(np.flatnonzero(~items[0]))
         reached = items[:, self.items]  # (B, leaves)
         levels = [reached]
         for offsets in self.offsets[:0:-1]:
             reached = np.logical_or.reduceat(reached, offsets[:-1], axis=1)
             levels.append(reached)
+        return levels[::-1]
+
+    def _alive_but(self, unwanted: NDArray[np.integer]) -> list[NDArray[np.bool_]]:
+        """`alive` for one row, at the cost of the items that are not wanted, mostly few."""
+        gone = self.leaves[unwanted]
+        levels = []
+        for codes, offsets in zip(self.codes[::-1], self.offsets[::-1], strict=True):
+            reached = np.ones((1, len(codes)), dtype=bool)
+            reached[0, gone] = False
+            levels.append(reached)
+            if len(gone):  # a node is gone with the last of its children
+                parents = offsets.searchsorted(gone, side="right") - 1
+                parents, n_gone = np.unique(parents, return_counts=True)
+                gone = parents[n_gone == offsets[parents + 1] - offsets[parents]]
         return levels[::-1]

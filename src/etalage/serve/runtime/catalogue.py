@@ -38,6 +38,8 @@ class Catalogue:
         codes = self.titles if self.codes is None else self.codes
         if not len(self.ids) == len(self.titles) == len(self.categories) == len(codes):
             raise ValueError("ids, titles, categories and codes are of different catalogues")
+        if self.codes is not None and self.codes.ndim != 2:
+            raise ValueError(f"codes.npy is {self.codes.shape}, not of items and levels")
         _ = self.names, self.facts  # made now, or a first request would wait for them
 
     @cached_property
@@ -69,6 +71,13 @@ class Catalogue:
         """What a visitor sees of an item."""
         card: dict[str, Any] = orjson.loads(b"{%b,%b}" % (self.names[item], self.facts[item]))
         return card
+
+    def spelled(self, prefix: list[int]) -> NDArray[np.bool_]:
+        """Which items have codes that begin so, bool (N,); none in a catalogue without codes."""
+        if self.codes is None:
+            return np.zeros(len(self.ids), dtype=bool)
+        begins: NDArray[np.bool_] = (self.codes[:, : len(prefix)] == prefix).all(1)
+        return begins
 
     def search(self, words: str, most: int = 1) -> list[int]:
         """Items by id, else those whose title has all the words; the shortest titles first.

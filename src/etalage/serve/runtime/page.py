@@ -16,8 +16,10 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from etalage.serve.runtime.alike import alike
 from etalage.serve.runtime.engine import Engine
 
+Tile = tuple[int, float, str]
 WEB = Path(__file__).parents[1] / "web"
 N_SHOWN = 12
 N_HISTORY = 18
@@ -30,7 +32,11 @@ MOST_TYPED = 8000
 
 
 def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
-    """The page for a query (`visitor`, or `history` with one item a line), and its status."""
+    """The page for a query, and its status.
+
+    The query holds `visitor`, or `history` with one item a line, and `prefix`, the codes that
+    items are to begin with.
+    """
     visitor, typed = given.get("visitor", "").strip(), given.get("history", "").strip()
     if len(typed) > MOST_TYPED:  # from the next whole item on: half an id may be that of another
         typed = re.split("[,\n]", typed[-MOST_TYPED:], maxsplit=1)[-1]
@@ -43,6 +49,10 @@ def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
             status = 404
         else:
             history = stored
+    prefix = given.get("prefix", "").strip()
+    shared = alike(engine, prefix) if prefix else None
+    if shared is not None:
+        status = max(status, shared.status)
     started = time.perf_counter()
     answer = engine.recommend(history, N_SHOWN)
     total = 1000 * (time.perf_counter() - started)
@@ -79,6 +89,9 @@ def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
             stages=answer.milliseconds,
             total=total,
             is_new=not len(history),
+            shared=shared,
+            steps=[] if shared is None else _tiles([code for _, code, _ in shared.steps]),
+            alike=[] if shared is None else [_card(engine, item) for item in shared.items],
         )
     )
     return html, status
@@ -120,14 +133,22 @@ def _examples(engine: Engine) -> str:
 
 def _card(engine: Engine, item: int) -> dict[str, Any]:
     card = engine.catalogue.card(item)
-    tiles = [(code, code * 137.508 % 360) for code in card["codes"] or []]
+    tiles = _tiles(card["codes"] or [])
     return card | {
         "tiles": tiles,
         "picture": picture(str(card["category"]), str(card["id"]), tiles),
     }
 
 
-def picture(category: str, item: str, tiles: list[tuple[int, float]]) -> Markup:
+def _tiles(codes: list[int]) -> list[Tile]:
+    """Each code, its hue, and the prefix that it ends."""
+    return [
+        (code, code * 137.508 % 360, "-".join(map(str, codes[: n + 1])))
+        for n, code in enumerate(codes)
+    ]
+
+
+def picture(category: str, item: str, tiles: list[Tile]) -> Markup:
     """A still life in place of a photograph: its hue is the category, its colours the codes."""
     seed = blake2b(item.encode(), digest_size=8).digest()
     digest = blake2b(category.encode(), digest_size=2).digest()
