@@ -23,7 +23,7 @@ QUICK = {
     "house": ["evaluation.py", "baselines_truth.py", "ingest.py", "serving.py", "demo.py"],
     "ranking": [],
     "calibration": ["calibration_cost.py", "calibration_promises.py"],
-    "generative": [],
+    "generative": ["generator_serving.py"],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],

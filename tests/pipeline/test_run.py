@@ -73,6 +73,21 @@ def test_every_model_stands_in_the_table(done) -> None:
     assert served.latency_ms["per_second"] > 1
 
 
+def test_a_generator_may_be_served(tmp_path: Path) -> None:
+    models = {name: QUICK["models"][name] for name in ("popularity", "item_knn_markov", "tiger")}
+    record = run(quick(models=models, retriever="tiger"), tmp_path / "quick", [].append)
+    assert record is not None
+    assert "tiger + dcn_v2" in [row.name for row in record.models]
+    (served,) = [row for row in record.models if row.note.startswith("served")]
+    assert served.latency_ms["peak_mb"] < 250
+    engine = Engine(tmp_path / "quick" / "bundle")
+    answer = engine.recommend(np.array([1, 2], np.int32), 5)
+    assert answer.degraded is None
+    assert len({1, 2, *answer.items.tolist()}) == 7
+    assert engine.catalogue.codes is not None
+    assert len(np.unique(engine.catalogue.codes, axis=0)) == len(engine.catalogue.ids)
+
+
 def test_nothing_beats_the_truth(done) -> None:
     *models, bound = done[0].models
     for metric in ("ndcg@10", "auc"):

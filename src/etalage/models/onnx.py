@@ -51,9 +51,10 @@ def export_network(
         for name, x in inputs.items()
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # the exporter speaks of its own future
@@ -70,7 +71,8 @@ def export_network(
             assert program is not None
             program.save(str(path))
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 def export_scan(vectors: NDArray[np.float32], path: Path) -> None:

@@ -86,8 +86,8 @@ class Recipe(Config):
     repeats: Literal["hide", "show"] = "hide"
     """Whether what a person already took may be shown to them again, when judged and served."""
     retriever: str | None = None
-    """The model that is served; it must give item vectors. Without one, models are compared and
-    nothing is ranked or served."""
+    """The model that is served: sasrec, or tiger with network: residual. Without one, models are
+    compared and nothing is ranked or served."""
     ranking: RankingRecipe = RankingRecipe()
     search: dict[str, Any] = Field(default_factory=dict)
     """What `etalage tune` may change: paths of settings of one model, each with the values to
