@@ -61,10 +61,11 @@ def beam_search(
     for level in range(trie.n_levels):
         logits = step(prefixes, parent)  # (B, K, V)
         children, codes = trie.children(level, nodes.ravel())  # (B K, W)
-        width, is_open = children.shape[1], children >= 0
+        width = children.shape[1]
         # one index into all logits; the -1 of a child that is not there hits some other, unread
         entry = codes + logits.shape[2] * np.arange(len(codes))[:, None]
-        gained = np.where(is_open, logits.ravel().take(entry), -np.inf)  # (B K, W)
+        gained = logits.ravel().take(entry)  # (B K, W)
+        np.copyto(gained, -np.inf, where=children < 0)
         if not normalised:
             gained = _log_softmax(gained)
         gained = gained.reshape(n_people, -1)  # (B, K W)
@@ -72,7 +73,7 @@ def beam_search(
         totals = scores.repeat(width, axis=1) + gained
         if alive is not None:
             rows = row if len(alive[level]) > 1 else 0
-            totals[~alive[level][rows, children]] = -np.inf
+            np.copyto(totals, -np.inf, where=~alive[level][rows, children])
         kept = _largest(totals, n_beams)  # (B, K')
         parent = kept // width
         scores = totals[row, kept]

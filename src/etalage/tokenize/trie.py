@@ -67,7 +67,8 @@ class Trie:
         starts = offsets[nodes]  # whatever it says of -1, that has no children
         counts = np.where(known, offsets[nodes + 1] - starts, 0)[:, None]
         steps = np.arange(counts.max(initial=1))  # (W,)
-        children = np.where(steps < counts, starts[:, None] + steps, -1)
+        children = starts[:, None] + steps
+        np.copyto(children, -1, where=steps >= counts)
         return children, self._codes[level].take(children)
 
     def walk(self, prefixes: NDArray[np.integer]) -> NDArray[np.int64]:
