@@ -72,5 +72,6 @@ CASES = [
         },
         reaches=0.95,
         without_history="beginnings",
+        exportable=True,
     ),
 ]

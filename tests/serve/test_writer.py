@@ -24,7 +24,11 @@ from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.engine import Engine
 from etalage.tokenize.semantic_ids import SemanticIds
 
-SMALL_TIGER = {"width": 32, "n_codes": 8, "vector_width": 16, "max_length": 12}
+SMALL_TIGER = {
+    "width": 32,
+    "max_length": 12,
+    "tokens": {"n_codes": 8, "vector_width": 16, "limits": {"max_collision_rate": None}},
+}
 TRAINING = {"epochs": 1, "batch_size": 64}
 
 

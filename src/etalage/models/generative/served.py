@@ -1,12 +1,12 @@
 """What does a server ask of a generator? The newest state of a history, and what codes say to it.
 
-Only the form that reads sums of code vectors can be served: its blocks read a history once, and
+Only the form that reads one vector an item can be served: its blocks read a history once, and
 writing a code is a small network over one row a beam. Letters: N items, L history length, D width,
 K beams, T tokens, l levels.
 
 ```
 encoder.onnx       history int64 (1, L), without padding -> state float32 (1, D)
-item_vectors.npy   sums of the code vectors of each item, float32 (N, D)
+item_vectors.npy   what each item's codes say together, float32 (N, D)
 codes.npy          int32 (N, l)
 writer.onnx        said float32 (K, D) -> ready float32 (K, D)
 writer.npz         said, table (T, D), levels (l, D), firsts (l + 1,), softmax, n_beams
@@ -50,7 +50,8 @@ def export_generator(model: TIGER, folder: Path) -> None:
     model.check_fitted()
     network = cast(ResidualNetwork, model.network)
     table = network.table.weight.detach()
-    vectors = table[network.tokens].sum(1)  # (N, D)
+    with torch.no_grad():
+        vectors = network.vectors(torch.arange(model.n_items))  # (N, D)
     history = {"history": (torch.arange(model.config.max_length) % model.n_items)[None]}
     reader = Reader(network, vectors)
     export_network(reader, history, "state", folder / "encoder.onnx", free_length="history")
@@ -75,7 +76,7 @@ class Reader(Newest):
     start: Tensor
 
     def __init__(self, network: ResidualNetwork, vectors: Tensor) -> None:
-        """Reads items as vectors (N, D), which are summed once for all."""
+        """Reads items as vectors (N, D), which are made once for all."""
         blocks = cast(list[CausalBlock], list(network.blocks))
         items = nn.Embedding.from_pretrained(vectors)
         super().__init__(items, network.places, blocks, network.norm_read)
