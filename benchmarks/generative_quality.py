@@ -135,9 +135,7 @@ def claims(name: str, seeds: list[int]) -> None:
             rows[row] = found
     data_hash = sha256_of(DATA / name / "sequences.txt")[:16]
     beaten = baselines(name, data_hash)
-    means = {
-        row: {m: mean(run[m] for run in found) for m in METRICS} for row, found in rows.items()
-    }
+    means = {row: {m: mean(r[m] for r in found) for m in METRICS} for row, found in rows.items()}
     for row, found in rows.items():
         bars = dict.fromkeys(METRICS, ">=0")
         if row == "TIGER":
