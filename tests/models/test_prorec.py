@@ -1,19 +1,22 @@
 """PRORec: what is aligned, what is distilled, and what the codes end up speaking of."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tests.models.test_tiger import SMALL, shop
 
-from etalage.data.ragged import Histories
+from etalage.data.ragged import Histories, ItemSets
 from etalage.data.split import leave_one_out
+from etalage.errors import RecipeError
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.generative.alignment import AlignedSASRec, Projection
 from etalage.models.generative.domination import block_reports
 from etalage.models.generative.network import Spelled
 from etalage.models.generative.prorec import Distillation, blocks_of
+from etalage.models.generative.tiger import TIGER
 from etalage.models.registry import build
 from etalage.models.sequential.sasrec import SASRec, SASRecConfig
 from etalage.tokenize.residual import ResidualKMeans
@@ -168,3 +171,28 @@ def test_it_beats_popularity_and_says_what_its_codes_speak_of() -> None:
     assert set(model.domination) == {"collaborative", "semantic"}
     assert model.stage_one is not None
     assert report.cpu_seconds >= model.stage_one.cpu_seconds
+
+
+def test_reranking_orders_by_both_and_is_kept(tmp_path: Path) -> None:
+    data = shop(60)
+    model = build(TINY | {"rerank": 0.7, "training": {"epochs": 1}})
+    model.fit(data)
+    histories = Histories.from_rows([[0, 1, 2], [5], []])
+    top = model.recommend(histories, 120)
+    plain = TIGER.recommend(model, histories, 120)
+    told = model.recommender.score(histories).astype(np.float64)
+    told[2] = 0  # without a history stage I says nothing
+    told -= np.log(np.exp(told).sum(1, keepdims=True))
+    for row in range(3):
+        both = np.full(120, -np.inf)
+        both[plain.items[row]] = plain.scores[row] + 0.7 * told[row, plain.items[row]]
+        np.testing.assert_allclose(top.scores[row], np.sort(both)[::-1], atol=1e-4)
+        assert sorted(top.items[row]) == list(range(120))
+    model.save(tmp_path / "model")
+    again = type(model).load(tmp_path / "model").recommend(histories, 120)
+    assert again.items.tobytes() == top.items.tobytes()
+    few = model.recommend(histories, 3, exclude=ItemSets.from_rows([[top.items[0, 0]], [], []]))
+    assert few.items.shape == (3, 3)
+    assert top.items[0, 0] not in few.items[0]
+    with pytest.raises(RecipeError, match="set rerank: 0"):
+        model.check_servable()

@@ -10,7 +10,8 @@ Letters: B people, N items, D width of the generator, E width of e, P positions,
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,17 +20,25 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
+from etalage.data.ragged import Histories, ItemSets, TopK
+from etalage.errors import RecipeError
 from etalage.language.projection import unit_rows
 from etalage.models.generative.alignment import AlignedSASRec
 from etalage.models.generative.domination import block_reports
 from etalage.models.generative.network import Spelled
 from etalage.models.generative.tiger import TIGER, TIGERConfig
-from etalage.models.sequential.sasrec import SASRecConfig
+from etalage.models.sequential.sasrec import SASRec, SASRecConfig
+from etalage.models.weights import weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.objectives import info_nce
+
+STAGE_ONE = "stage_one."
+"""Begins the names of arrays of the recommender of stage I in a saved model."""
+PEOPLE_AT_ONCE = 256
+"""People whose scores of all items are held at once."""
 
 
 class PRORecConfig(TIGERConfig):
@@ -56,6 +65,9 @@ class PRORecConfig(TIGERConfig):
     """Temperature of the distillation."""
     n_negatives: int = Field(2048, ge=1)
     """Items drawn in a step that a state is told apart from, beside those of the batch."""
+    rerank: float = Field(0.0, ge=0)
+    """gamma: weight of the recommender of stage I in the order of what the beams found; 0 leaves
+    it out, and the model to be served."""
 
 
 class Distillation(nn.Module):
@@ -108,6 +120,7 @@ class PRORec(TIGER):
         )
         folder = None if context.folder is None else context.folder / "stage_one"
         self.stage_one = stage.fit(data, replace(context, folder=folder))
+        self.recommender: SASRec = stage
         taken, said = stage.blocks()
         # without an alignment nothing taught the projection of the texts
         self._blocks = blocks_of(config.codes_of, taken, said if config.alignment else texts)
@@ -136,6 +149,54 @@ class PRORec(TIGER):
         temperature = config.distillation_temperature
         pull = self.distillation(spelled, config.n_negatives, temperature)
         return spelled.surprise + config.distillation * pull
+
+    def recommend(
+        self,
+        histories: Histories,
+        k: int,
+        *,
+        exclude: ItemSets | None = None,
+        among: NDArray[np.int32] | None = None,
+    ) -> TopK:
+        """As TIGER; with `rerank` in the order of log p(i) + gamma log p_I(i), p_I of stage I."""
+        if not self.config.rerank:
+            return super().recommend(histories, k, exclude=exclude, among=among)
+        n_found = max(k, self.config.n_beams)
+        top = super().recommend(histories, n_found, exclude=exclude, among=among)
+        for start in range(0, len(top), PEOPLE_AT_ONCE):
+            rows = np.arange(start, min(start + PEOPLE_AT_ONCE, len(top)))
+            # without a history it says nothing, which is all items alike
+            told = np.nan_to_num(self.recommender.score(histories.take(rows)))  # (B, N)
+            told -= np.logaddexp.reduce(told.astype(np.float64), axis=1)[:, None].astype(np.float32)
+            found = np.take_along_axis(told, np.maximum(top.items[rows], 0).astype(np.int64), 1)
+            top.scores[rows] += self.config.rerank * found
+        order = np.lexsort((top.items, -top.scores), axis=1)[:, :k]
+        return TopK(
+            np.take_along_axis(top.items, order, 1), np.take_along_axis(top.scores, order, 1)
+        )
+
+    def check_servable(self) -> None:
+        super().check_servable()
+        if self.config.rerank:
+            raise RecipeError(
+                "prorec with rerank cannot be served: the server has no second recommender; "
+                "set rerank: 0"
+            )
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        if not self.config.rerank:
+            return super()._arrays()
+        weights = weights_of(self.recommender.network)
+        alone = {name: w for name, w in weights.items() if not name.startswith("projection.")}
+        return super()._arrays() | {f"{STAGE_ONE}{name}": w for name, w in alone.items()}
+
+    def _restore(self, arrays: dict[str, NDArray[Any]], folder: Path) -> None:
+        names = [name for name in arrays if name.startswith(STAGE_ONE)]
+        weights = {name.removeprefix(STAGE_ONE): arrays.pop(name) for name in names}
+        super()._restore(arrays, folder)
+        if self.config.rerank:
+            self.recommender = SASRec(self.config.collaborative)
+            self.recommender.restore(weights, folder)
 
 
 def blocks_of(

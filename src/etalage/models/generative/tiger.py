@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -207,17 +207,25 @@ class TIGER(Recommender):
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
-        sizes = np.array(self.ids.sizes, dtype=np.int32)
-        ids = {"ids.codes": self.ids.codes, "ids.sizes": sizes}
-        save_arrays(folder, self, **ids, **weights_of(self.network))
+        save_arrays(folder, self, **self._arrays())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         model, arrays = load_arrays(folder, cls)
-        sizes = tuple(arrays.pop("ids.sizes").tolist())
-        model._prepare(SemanticIds(arrays.pop("ids.codes"), sizes), seed=0)
-        put_weights(model.network, arrays, folder)
+        model._restore(arrays, folder)
         return model
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """What a saved model is made of."""
+        sizes = np.array(self.ids.sizes, dtype=np.int32)
+        ids = {"ids.codes": self.ids.codes, "ids.sizes": sizes}
+        return ids | weights_of(self.network)
+
+    def _restore(self, arrays: dict[str, NDArray[Any]], folder: Path) -> None:
+        """Puts back what `_arrays` gave."""
+        sizes = tuple(arrays.pop("ids.sizes").tolist())
+        self._prepare(SemanticIds(arrays.pop("ids.codes"), sizes), seed=0)
+        put_weights(self.network, arrays, folder)
 
     def _prepare(self, ids: SemanticIds, seed: int) -> None:
         self.ids = ids

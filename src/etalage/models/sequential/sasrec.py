@@ -8,7 +8,7 @@ P positions with a next item.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -183,10 +183,14 @@ class SASRec(Recommender):
     @classmethod
     def load(cls, folder: Path) -> Self:
         model, arrays = load_arrays(folder, cls)
-        model.n_items = len(arrays["items.weight"])
-        model.network = model._initial(seed=0)
-        put_weights(model.network, arrays, folder)
+        model.restore(arrays, folder)
         return model
+
+    def restore(self, weights: dict[str, NDArray[Any]], folder: Path) -> None:
+        """Puts back the weights of a fitted network; `folder` is named where they do not fit."""
+        self.n_items = len(weights["items.weight"])
+        self.network = self._initial(seed=0)
+        put_weights(self.network, weights, folder)
 
     def _initial(self, seed: int) -> SASRecNetwork:
         with torch.random.fork_rng(devices=[]):
