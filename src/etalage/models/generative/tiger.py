@@ -46,6 +46,8 @@ from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, train
 
+MASKS_AT_ONCE = 2**25
+"""Entries of the masks of items that may not be shown, of all people that are searched together."""
 NETWORKS: dict[str, type[CodeNetwork]] = {
     "residual": ResidualNetwork,
     "decoder": DecoderNetwork,
@@ -174,6 +176,8 @@ class TIGER(Recommender):
         n_beams = min(max(k, self.config.n_beams), self.n_items)
         top = TopK.empty(len(histories), k)
         at_once = max(self.network.rows_at_once // n_beams, 1)
+        if exclude is not None:  # then everyone has a mask of the catalogue
+            at_once = min(at_once, max(MASKS_AT_ONCE // self.n_items, 1))
         network = self.network
         if self.config.search_precision == "bfloat16":
             network = copy.deepcopy(network).to(torch.bfloat16)
