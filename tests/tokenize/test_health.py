@@ -167,3 +167,22 @@ def test_a_report_is_the_same_after_json() -> None:
     report = check_health(ResidualKMeans(2, 4).fit(x), x, labels=np.arange(100) % 5)
     again = HealthReport.from_dict(json.loads(json.dumps(report.to_dict())))
     assert repr(again) == repr(report)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 20, 40, 64, 100, 140])
+def test_a_small_catalogue_is_told_apart_by_its_first_codes(n: int) -> None:
+    """Then later levels have nothing to tell, and no two items share what neighbours could keep."""
+    x = np.random.default_rng(n).normal(size=(n, 16)).astype(np.float32)
+    report = check_health(ResidualKMeans(3, 64).fit(x), x)
+    assert report.collision_rate < 0.5
+    assert n in (1, 140) or report.usage[2] < 0.5
+    check(report, HealthLimits())
+
+
+def test_a_later_level_that_could_tell_items_apart_and_does_not_is_refused() -> None:
+    """Ten items a family, which the second code leaves alike in four of five."""
+    family, own = np.divmod(np.arange(100), 10)
+    codes = np.column_stack([family, own // 5, own]).astype(np.int32)
+    check(measure_codes(codes, (10, 2, 10)), HealthLimits())
+    with pytest.raises(DataError, match=r"usage of a level is 0\.2 "):
+        check(measure_codes(codes, (10, 10, 10)), HealthLimits())

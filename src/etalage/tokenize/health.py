@@ -96,7 +96,8 @@ class HealthLimits(Config):
     """Figures at which ids are too poor to train on; None asks for nothing."""
 
     min_usage: float | None = Field(0.5, ge=0, le=1)
-    """Least share of codes in use, at any level, of those that the items could use."""
+    """Least share of codes in use, at any level, of those that the items could use: no more than
+    there are items, and after the first level those that are not told apart yet."""
     min_perplexity: float | None = Field(None, ge=0, le=1)
     """Least perplexity of any level as a share of its codes; 0.15 to 0.3 is normal at the first."""
     max_collision_rate: float | None = Field(0.5, ge=0, le=1)
@@ -217,8 +218,13 @@ def check(report: HealthReport, limits: HealthLimits) -> None:
 
     A figure that was not measured (NaN, empty) is not judged.
     """
-    lift = report.neighbour_preservation / max(report.chance_preservation, 1e-12)
-    able = [min(size, report.n_items) for size in report.sizes]  # as many codes as there are items
+    kept, chance = report.neighbour_preservation, report.chance_preservation
+    # where no two items share a prefix there is nothing to keep; of few items all are neighbours
+    lift = round(kept / chance, 6) if chance else NAN
+    # items that a level can tell apart: all, then those that were not alone and end so
+    left = [1.0, *(share - report.collision_rate for share in report.prefix_collisions)]
+    items = [max(round(share * report.n_items), 1) for share in left]
+    able = [min(size, n) for size, n in zip(report.sizes, items, strict=False)]
     spread = min(p / n for p, n in zip(report.perplexity, able, strict=True))
     dead = zip(report.dead_codes, report.sizes, able, strict=True)
     usage = min((size - unused) / n for unused, size, n in dead)
