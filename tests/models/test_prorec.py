@@ -20,6 +20,7 @@ from etalage.models.generative.tiger import TIGER
 from etalage.models.registry import build
 from etalage.models.sequential.sasrec import SASRec, SASRecConfig
 from etalage.tokenize.residual import ResidualKMeans
+from etalage.tokenize.semantic_ids import SemanticIds
 from etalage.train.config import TrainingConfig
 from etalage.train.objectives import info_nce
 
@@ -121,8 +122,9 @@ def test_diagnostics_tell_which_block_the_codes_speak_of() -> None:
         for scale, topic in zip((10, 1), topics, strict=True)
     )
     vectors = np.hstack([large, small])
-    codes = ResidualKMeans(2, 20).fit(vectors).encode(vectors)
-    reports = block_reports(codes, {"large": large, "small": small}, vectors)
+    quantizer = ResidualKMeans(2, 20).fit(vectors)
+    codes = quantizer.encode(vectors)
+    reports = block_reports(codes, {"large": large, "small": small}, quantizer.decode(codes))
     assert reports["large"]["domination"] > 2
     assert reports["large"]["overlap"] == pytest.approx(
         reports["large"]["domination"] * reports["small"]["overlap"]
@@ -130,9 +132,15 @@ def test_diagnostics_tell_which_block_the_codes_speak_of() -> None:
     assert reports["large"]["explained"] > 0.9 > reports["small"]["explained"]
     assert reports["large"]["likeness"] > 0.9 > reports["small"]["likeness"]
     fair = np.hstack([large / 10, small])
-    codes = ResidualKMeans(2, 200).fit(fair).encode(fair)
-    reports = block_reports(codes, {"large": large, "small": small}, fair)
+    quantizer = ResidualKMeans(2, 200).fit(fair)
+    codes = quantizer.encode(fair)
+    blocks = {"large": large / 10, "small": small}
+    reports = block_reports(codes, blocks, quantizer.decode(codes))
     assert max(report["domination"] for report in reports.values()) < 2
+    # ids that no two items share say no more than their codes stand for
+    distinct = SemanticIds.distinct(codes, quantizer.sizes).codes
+    again = block_reports(distinct, blocks, quantizer.decode(distinct))
+    assert again["large"]["explained"] == reports["large"]["explained"] < 1
 
 
 def test_without_distillation_the_gradient_is_that_of_tiger() -> None:
@@ -169,6 +177,7 @@ def test_it_beats_popularity_and_says_what_its_codes_speak_of() -> None:
     ndcg = evaluate_recommender(model, split.test, ks=(10,)).metrics["ndcg@10"]
     assert ndcg > 0.18  # a blind order within the right topic is 0.227, popularity below 0.08
     assert set(model.domination) == {"collaborative", "semantic"}
+    assert 0.5 < model.domination["collaborative"]["explained"] < 1  # though no id is shared
     assert model.stage_one is not None
     assert report.cpu_seconds >= model.stage_one.cpu_seconds
 

@@ -28,23 +28,27 @@ class BlockReport:
     likeness: float
     """Linear CKA of the block with what was quantised, 0 to 1."""
     explained: float
-    """Share of the block's variance that groups of equal codes explain, 0 to 1."""
+    """Share of the block's variance that what the codes stand for reproduces, at most 1."""
 
 
 def block_reports(
     codes: NDArray[np.int32],
     blocks: Mapping[str, NDArray[np.float32]],
-    quantised: NDArray[np.float32],
+    said: NDArray[np.float32],
 ) -> dict[str, dict[str, float]]:
-    """Reports each block float32 (N, D) of items with codes (N, L), made of `quantised` (N, E).
+    """Reports each block float32 (N, D) of items with codes (N, L).
 
+    Side by side the blocks are what was quantised, (N, E); `said` (N, E) is what its codes stand
+    for.
     `domination` of a block is its overlap over the largest of the others; above 2, the others are
     hardly spoken of.
     """
+    quantised = np.hstack(list(blocks.values()))
+    ends = np.cumsum([block.shape[1] for block in blocks.values()])
     reports = {}
-    for name, block in blocks.items():
+    for (name, block), part in zip(blocks.items(), np.split(said, ends[:-1], 1), strict=True):
         report = BlockReport(
-            _overlap(codes, block), _cka(block, quantised), _explained(codes, block)
+            _overlap(codes, block), _cka(block, quantised), _explained(block, part)
         )
         reports[name] = asdict(report)
     for name, found in reports.items():
@@ -77,12 +81,7 @@ def _cka(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
     return float(across / own) if own > 0 else 0.0
 
 
-def _explained(codes: NDArray[np.int32], block: NDArray[np.float32]) -> float:
-    group = np.unique(codes, axis=0, return_inverse=True)[1].ravel()
-    counts = np.bincount(group).astype(np.float64)
-    means = np.zeros((len(counts), block.shape[1]))
-    np.add.at(means, group, block)
-    means /= counts[:, None]
+def _explained(block: NDArray[np.float32], said: NDArray[np.float32]) -> float:
     total = ((block - block.mean(0, dtype=np.float64)) ** 2).sum()
-    left = ((block - means[group]) ** 2).sum()
+    left = ((block - said) ** 2).sum(dtype=np.float64)
     return float(1 - left / total) if total > 0 else 1.0

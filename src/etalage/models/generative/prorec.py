@@ -31,6 +31,7 @@ from etalage.models.sequential.sasrec import SASRec, SASRecConfig
 from etalage.models.weights import weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
+from etalage.tokenize.tokenizer import Tokenizer
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.objectives import info_nce
@@ -126,11 +127,12 @@ class PRORec(TIGER):
         self._blocks = blocks_of(config.codes_of, taken, said if config.alignment else texts)
         return np.hstack(list(self._blocks.values()))
 
-    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
-        report = super()._fit(data, context)
-        vectors = np.hstack(list(self._blocks.values()))
-        self.domination = block_reports(self.ids.codes, self._blocks, vectors)
-        return report
+    def _spelled(self, data: Dataset, vectors: NDArray[np.float32], seed: int) -> Tokenizer:
+        tokenizer = super()._spelled(data, vectors, seed)
+        codes = tokenizer.ids.codes
+        said = tokenizer.quantizer.decode(codes)
+        self.domination = block_reports(codes, self._blocks, said)
+        return tokenizer
 
     def _learners(self, seed: int) -> nn.Module:
         if not self.config.distillation:

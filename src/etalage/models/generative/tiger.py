@@ -42,6 +42,7 @@ from etalage.seeds import torch_seed
 from etalage.tokenize.beam import beam_search
 from etalage.tokenize.health import HealthReport
 from etalage.tokenize.semantic_ids import SemanticIds
+from etalage.tokenize.tokenizer import Tokenizer
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, train
@@ -122,7 +123,7 @@ class TIGER(Recommender):
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         settings = self.config.training
         vectors = self._vectors(data, context)  # (N, D)
-        tokenizer = spelled(data, vectors, self.config.tokens, context.seed)
+        tokenizer = self._spelled(data, vectors, context.seed)
         self._prepare(tokenizer.ids, context.seed)
         self.health = tokenizer.health
         log = data.interactions
@@ -147,6 +148,10 @@ class TIGER(Recommender):
     def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
         """What is quantised, float32 (N, D)."""
         return item_vectors(data, self.config.tokens, context.seed)
+
+    def _spelled(self, data: Dataset, vectors: NDArray[np.float32], seed: int) -> Tokenizer:
+        """Ids of the vectors (N, D)."""
+        return spelled(data, vectors, self.config.tokens, seed)
 
     def _learners(self, seed: int) -> nn.Module:
         """What is trained: the network, and what teaches it."""
