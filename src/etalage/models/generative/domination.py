@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etalage.language.projection import unit_rows
+from etalage.tokenize.neighbours import nearest_items
 
 N_NEIGHBOURS = 20
-MOST_ASKED = 2000
-"""Items whose neighbours are looked up, spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +57,9 @@ def block_reports(
 
 
 def _overlap(codes: NDArray[np.int32], block: NDArray[np.float32]) -> float:
-    n_items = len(codes)
-    n_near = min(N_NEIGHBOURS, n_items - 1)
-    if n_near < 1:
-        return 1.0
     group = np.unique(codes[:, :2], axis=0, return_inverse=True)[1].ravel()
-    vectors = unit_rows(block)
-    asked = np.unique(np.linspace(0, n_items - 1, min(n_items, MOST_ASKED)).astype(np.int64))
-    shared = 0
-    for part in np.array_split(asked, -(-len(asked) // 256)):
-        likeness = vectors[part] @ vectors.T
-        likeness[np.arange(len(part)), part] = -np.inf
-        near = np.argpartition(-likeness, n_near - 1, axis=1)[:, :n_near]
-        shared += int((group[near] == group[part, None]).sum())
-    return shared / (len(asked) * n_near)
+    asked, near = nearest_items(unit_rows(block), N_NEIGHBOURS)
+    return float((group[near] == group[asked, None]).mean()) if near.size else 1.0
 
 
 def _cka(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
