@@ -13,6 +13,7 @@ from etalage.evaluate.ranking import evaluate_recommender
 from etalage.pipeline.demo import recipe
 from etalage.pipeline.monitors import OF_LISTS
 from etalage.pipeline.run import run
+from etalage.pipeline.shop import token_settings
 from etalage.recipe.recipe import Recipe, load, resolve
 from etalage.serve.runtime.engine import Engine
 
@@ -235,3 +236,13 @@ def test_the_demo_names_its_run_after_the_log() -> None:
     assert recipe(None).name == "demo"
     chosen = recipe("some/where/clicks.csv", ["seed=3"])
     assert (chosen.name, chosen.data.path, chosen.seed) == ("clicks", "some/where/clicks.csv", 3)
+
+
+def test_tiles_are_refused_by_limits_that_a_recipe_names_and_no_others() -> None:
+    assert set(token_settings(resolve({})).limits.to_dict().values()) == {None}
+    settings = token_settings(resolve({"tokens": {"limits": {"min_usage": 0.9}}}))
+    assert settings.limits.min_usage == 0.9
+    assert settings.limits.max_collision_rate is settings.limits.min_neighbour_lift is None
+    for wrong in ({"min_use": 0.9}, None, 3):
+        with pytest.raises(RecipeError, match="limits"):
+            token_settings(resolve({"tokens": {"limits": wrong}}))

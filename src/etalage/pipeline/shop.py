@@ -105,8 +105,10 @@ def token_settings(recipe: Recipe) -> SpellingConfig:
 
     Tiles of a window may be poor, so nothing is refused, unless the recipe says so.
     """
-    anything = dict.fromkeys(HealthLimits.model_fields)
-    return checked(SpellingConfig, {"limits": anything} | recipe.tokens, "tokens")
+    limits = recipe.tokens.get("limits", {})
+    if isinstance(limits, dict):
+        limits = dict.fromkeys(HealthLimits.model_fields) | limits
+    return checked(SpellingConfig, recipe.tokens | {"limits": limits}, "tokens")
 
 
 def item_names(data: Dataset) -> tuple[list[str], list[str]]:
