@@ -295,3 +295,22 @@ def test_bad_questions_are_named(model) -> None:
         model.recommend(HISTORIES, 3, exclude=ItemSets.from_rows([[1]]))
     with pytest.raises(DataError, match="n_beams must be at least 1"):
         beam_search(lambda p, q: p, model.network.trie, 1, 0)  # type: ignore[arg-type,return-value]
+
+
+def test_masks_of_a_large_catalogue_are_made_for_few_people_at_once(model, monkeypatch) -> None:
+    exclude = ItemSets.from_rows([[1], [2, 3], [], [7]])
+    expected = model.recommend(HISTORIES, 10, exclude=exclude)
+    rows, wanted_of = [], model._wanted
+
+    def counted(exclude: ItemSets, among: None) -> np.ndarray:
+        rows.append(len(exclude))
+        return wanted_of(exclude, among)
+
+    monkeypatch.setattr(model, "_wanted", counted)
+    monkeypatch.setattr("etalage.models.generative.tiger.MASKS_AT_ONCE", 2 * N_ITEMS + 1)
+    top = model.recommend(HISTORIES, 10, exclude=exclude)
+    assert rows == [2, 2]
+    assert top.items.tobytes() == expected.items.tobytes()
+    monkeypatch.setattr("etalage.models.generative.tiger.MASKS_AT_ONCE", 1)
+    model.recommend(HISTORIES, 10, exclude=exclude)
+    assert rows[2:] == [1, 1, 1, 1]

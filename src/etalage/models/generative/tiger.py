@@ -56,6 +56,10 @@ NETWORKS: dict[str, type[CodeNetwork]] = {
 }
 
 
+MASKS_AT_ONCE = 2**25
+"""Items times people whose masks are held at once, a byte each, and as much for every level."""
+
+
 class TIGERConfig(ModelConfig):
     """Settings of the generator and of the ids it writes."""
 
@@ -181,11 +185,12 @@ class TIGER(Recommender):
         n_beams = min(max(k, self.config.n_beams), self.n_items)
         top = TopK.empty(len(histories), k)
         at_once = max(self.network.rows_at_once // n_beams, 1)
-        if exclude is not None:  # then everyone has a mask of the catalogue
-            at_once = min(at_once, max(MASKS_AT_ONCE // self.n_items, 1))
+        if exclude is not None:
+            at_once = max(min(at_once, MASKS_AT_ONCE // self.n_items), 1)
         network = self.network
         if self.config.search_precision == "bfloat16":
-            network = copy.deepcopy(network).to(torch.bfloat16)
+            shared = {id(part): part for part in (network.trie, network.codes)}
+            network = copy.deepcopy(network, shared).to(torch.bfloat16)
         # people of like length go together, so that little is padding
         order = np.argsort((histories.items >= 0).sum(1), kind="stable")
         for start in range(0, len(order), at_once):
