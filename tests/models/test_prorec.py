@@ -180,6 +180,7 @@ def test_it_beats_popularity_and_says_what_its_codes_speak_of() -> None:
     assert 0.5 < model.domination["collaborative"]["explained"] < 1  # though no id is shared
     assert model.stage_one is not None
     assert report.cpu_seconds >= model.stage_one.cpu_seconds
+    assert (model._blocks, model._teacher) == ({}, None)  # as large as the catalogue
 
 
 def test_reranking_orders_by_both_and_is_kept(tmp_path: Path) -> None:

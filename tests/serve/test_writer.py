@@ -82,7 +82,11 @@ def test_the_served_list_is_that_of_the_model(
         np.testing.assert_allclose(answer.scores, expected.scores[row, :n_found], atol=1e-4)
 
 
-def test_it_is_served_as_the_recipe_says_of_repeats(exported: Exported, tmp_path: Path) -> None:
+def test_it_is_served_as_the_recipe_says_of_repeats(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as from a large catalogue, whose vectors are made in parts
+    monkeypatch.setattr("etalage.models.generative.served.ITEMS_AT_ONCE", 50)
     model = scattered(exported.shop.data)
     recipe = resolve(SMALL | {"repeats": "show"})
     export_bundle(tmp_path / "bundle", exported.shop.data, Served(model), recipe)

@@ -112,6 +112,8 @@ class PRORec(TIGER):
         """What stage I cost and reached; None in a loaded model."""
         self.domination: dict[str, dict[str, float]] = {}
         """What the codes keep of each block, by its name; empty in a loaded model."""
+        self._blocks: dict[str, NDArray[np.float32]] = {}
+        self._teacher: Distillation | None = None
 
     def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
         config = self.config
@@ -127,6 +129,11 @@ class PRORec(TIGER):
         self._blocks = blocks_of(config.codes_of, taken, said if config.alignment else texts)
         return np.hstack(list(self._blocks.values()))
 
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
+        report = super()._fit(data, context)
+        self._blocks, self._teacher = {}, None  # as large as the catalogue; no answer needs them
+        return report
+
     def _spelled(self, data: Dataset, vectors: NDArray[np.float32], seed: int) -> Tokenizer:
         tokenizer = super()._spelled(data, vectors, seed)
         codes = tokenizer.ids.codes
@@ -135,21 +142,21 @@ class PRORec(TIGER):
         return tokenizer
 
     def _learners(self, seed: int) -> nn.Module:
+        self._teacher = None
         if not self.config.distillation:
             return self.network
         blocks = list(self._blocks.values())
         blocks = blocks if self.config.distil == "per_block" else [np.hstack(blocks)]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "distillation"))
-            self.distillation = Distillation(self.config.width, blocks)
-        return nn.ModuleList([self.network, self.distillation])
+            self._teacher = Distillation(self.config.width, blocks)
+        return nn.ModuleList([self.network, self._teacher])
 
     def _loss(self, history: Tensor) -> Tensor:
         config, spelled = self.config, self.network.spell(history)
-        if not config.distillation:
+        if self._teacher is None:
             return spelled.surprise
-        temperature = config.distillation_temperature
-        pull = self.distillation(spelled, config.n_negatives, temperature)
+        pull = self._teacher(spelled, config.n_negatives, config.distillation_temperature)
         return spelled.surprise + config.distillation * pull
 
     def recommend(

@@ -34,6 +34,9 @@ from etalage.models.sequential.served import Newest
 if TYPE_CHECKING:
     from etalage.models.generative.tiger import TIGER, TIGERConfig
 
+ITEMS_AT_ONCE = 2**13
+"""Items whose vectors are made at once; what they are made of is many times as wide."""
+
 
 def check_form(config: TIGERConfig) -> None:
     """Raises RecipeError for a network that cannot be served."""
@@ -51,7 +54,8 @@ def export_generator(model: TIGER, folder: Path) -> None:
     network = cast(ResidualNetwork, model.network)
     table = network.table.weight.detach()
     with torch.no_grad():
-        vectors = network.vectors(torch.arange(model.n_items))  # (N, D)
+        parts = torch.arange(model.n_items).split(ITEMS_AT_ONCE)
+        vectors = torch.cat([network.vectors(part) for part in parts])  # (N, D)
     history = {"history": (torch.arange(model.config.max_length) % model.n_items)[None]}
     reader = Reader(network, vectors)
     export_network(reader, history, "state", folder / "encoder.onnx", free_length="history")

@@ -47,8 +47,6 @@ from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, train
 
-MASKS_AT_ONCE = 2**25
-"""Entries of the masks of items that may not be shown, of all people that are searched together."""
 NETWORKS: dict[str, type[CodeNetwork]] = {
     "residual": ResidualNetwork,
     "decoder": DecoderNetwork,
