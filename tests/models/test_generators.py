@@ -173,7 +173,13 @@ def test_every_position_is_asked_once_either_way() -> None:
     expected = [row[max(0, t - 3) : t + 1] for row in ([0, 1, 2, 3], [5, 6, 7, 8])
                 for t in range(4)]  # fmt: skip
     assert asked == sorted(expected)
-    assert sum(len(batch) for batch in whole.batches(np.random.default_rng(0))) == 2
+    batches = [batch for batch in whole.batches(np.random.default_rng(0))]
+    assert sorted(batches[0].tolist()) == [[0, 1, 2, 3], [5, 6, 7, 8]]
+    long = np.arange(6, dtype=np.int32), np.array([0, 6])  # beyond the window only prefixes ask
+    (rows,) = Prefixes(*long, 3, 9).batches(np.random.default_rng(0))
+    assert sorted(rows[:, -1].tolist()) == list(range(6))
+    (rows,) = Sequences(*long, 3, 9).batches(np.random.default_rng(0))
+    assert rows.tolist() == [[2, 3, 4, 5]]
 
 
 def test_distances_look_one_way_or_both() -> None:

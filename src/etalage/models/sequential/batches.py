@@ -61,7 +61,11 @@ class Sequences:
 
 
 class Prefixes(Sequences):
-    """The same positions, each as a row of its own: a history and, last, the item that followed."""
+    """Every position as a row of its own: at most L items and, last, the one that followed.
+
+    Where `Sequences` asks of a history longer than L + 1 about its newest items alone, here all are
+    asked about.
+    """
 
     def __init__(
         self, items: NDArray[np.int32], offsets: NDArray[np.int64], length: int, batch_size: int
