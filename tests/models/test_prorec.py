@@ -10,7 +10,7 @@ from tests.models.test_tiger import SMALL, shop
 
 from etalage.data.ragged import Histories, ItemSets
 from etalage.data.split import leave_one_out
-from etalage.errors import RecipeError
+from etalage.errors import BundleError, RecipeError
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.generative.alignment import AlignedSASRec, Projection
 from etalage.models.generative.domination import block_reports
@@ -22,6 +22,7 @@ from etalage.models.sequential.sasrec import SASRec, SASRecConfig
 from etalage.tokenize.residual import ResidualKMeans
 from etalage.tokenize.semantic_ids import SemanticIds
 from etalage.train.config import TrainingConfig
+from etalage.train.context import TrainContext
 from etalage.train.objectives import info_nce
 
 STAGE_ONE = {"width": 16, "dropout": 0.1, "training": {"epochs": 6, "learning_rate": 0.01}}
@@ -51,6 +52,19 @@ def test_without_weight_alignment_is_the_recommender_alone() -> None:
     plain.fit(data)
     aligned.fit(data)
     np.testing.assert_allclose(plain.item_vectors(), aligned.item_vectors(), atol=1e-5)
+
+
+def test_a_first_stage_of_another_alignment_is_not_gone_on_with(tmp_path: Path) -> None:
+    """A run that was killed in its first stage has left a checkpoint of that alone."""
+    data, context = shop(60), TrainContext(folder=tmp_path)
+    texts = np.random.default_rng(0).normal(size=(120, 12)).astype(np.float32)
+    config = SASRecConfig(width=16, training=TrainingConfig(epochs=1))
+    AlignedSASRec(config, texts, 0.5, 0.07).fit(data, context)
+    report = AlignedSASRec(config, texts, 0.5, 0.07).fit(data, context)
+    assert report.epochs == 1
+    for other in ((texts, 0.4, 0.07), (texts, 0.5, 0.1), (texts + 1, 0.5, 0.07)):
+        with pytest.raises(BundleError, match=r"made with other settings \((alignment|texts)"):
+            AlignedSASRec(config, *other).fit(data, context)
 
 
 def test_alignment_brings_an_item_and_its_text_together() -> None:

@@ -7,13 +7,18 @@ Letters: N items, D width, F width of the text vectors, P positions, M distinct 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from etalage.data.dataset import Dataset
 from etalage.models.sequential.sasrec import SASRec, SASRecConfig, SASRecNetwork
 from etalage.seeds import torch_seed
+from etalage.train.context import FitReport, TrainContext
 from etalage.train.objectives import info_nce
 
 
@@ -46,6 +51,14 @@ class AlignedSASRec(SASRec):
         super().__init__(config)
         self.texts = torch.from_numpy(texts)
         self.weight, self.temperature = weight, temperature
+
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
+        made_of = {
+            "alignment": self.weight,
+            "alignment_temperature": self.temperature,
+            "texts": sha256(self.texts.numpy().tobytes()).hexdigest()[:16],
+        }  # a checkpoint made with others is refused
+        return super()._fit(data, replace(context, settings={**context.settings, **made_of}))
 
     def _initial(self, seed: int) -> SASRecNetwork:
         network = super()._initial(seed)
