@@ -212,3 +212,13 @@ def test_half_of_the_digits_find_nearly_the_same(form: str) -> None:
     shared = [len(set(a) & set(b)) for a, b in zip(whole.items, half.items, strict=True)]
     assert np.mean(shared) >= 9
     assert all(weight.dtype == torch.float32 for weight in model.network.parameters())
+
+
+@pytest.mark.parametrize("softmax", ["children", "level", "vocabulary"])
+@pytest.mark.parametrize("form", ["residual", "decoder", "encoder_decoder"])
+def test_weights_that_diverged_give_no_empty_list(form: str, softmax: str) -> None:
+    model = scattered(form, softmax)
+    with torch.no_grad():
+        model.network.table.weight.fill_(torch.nan)
+    with pytest.raises(DataError, match="TIGER gives log-probabilities that are no numbers"):
+        model.recommend(HISTORIES, 5)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
+from etalage.errors import DataError
 from etalage.layers.attention import CausalBlock, check_heads
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.generative.decoder import DecoderNetwork
@@ -178,7 +179,10 @@ class TIGER(Recommender):
         exclude: ItemSets | None = None,
         among: NDArray[np.int32] | None = None,
     ) -> TopK:
-        """Writes the k likeliest items; no beam is spent on items that may not be shown."""
+        """Writes the k likeliest items; no beam is spent on items that may not be shown.
+
+        DataError for what `Recommender.recommend` refuses, and for weights that have diverged.
+        """
         exclude, among = self.checked_question(histories, k, exclude, among)
         n_beams = min(max(k, self.config.n_beams), self.n_items)
         top = TopK.empty(len(histories), k)
@@ -205,6 +209,11 @@ class TIGER(Recommender):
                 wanted,
                 normalised=self.config.softmax != "children",
             )
+            if np.isnan(scores).any():
+                raise DataError(
+                    f"{type(self).__name__} gives log-probabilities that are no numbers: its "
+                    "weights have diverged; fit it again, with a smaller training.learning_rate"
+                )
             n_found = min(k, items.shape[1])
             top.items[rows, :n_found] = items[:, :n_found]
             top.scores[rows, :n_found] = scores[:, :n_found]
