@@ -1,7 +1,8 @@
 """Claims about training generators: one pass over a history against a row for every prefix of it.
 
 The same decoder, data, order of magnitude of a step and number of steps; only what a batch is
-differs. Both see every position once an epoch, so their losses must fall alike.
+differs. Both see every position once an epoch, but for those older than the newest 51 of a person
+(2 % of Beauty), which only prefixes ask about; so their losses must fall alike.
 
     python benchmarks/generative_training.py [--epochs 3]
 """

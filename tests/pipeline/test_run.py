@@ -87,6 +87,10 @@ def test_a_generator_may_be_served(tmp_path: Path) -> None:
     assert len({1, 2, *answer.items.tolist()}) == 7
     assert engine.catalogue.codes is not None
     assert len(np.unique(engine.catalogue.codes, axis=0)) == len(engine.catalogue.ids)
+    # the report speaks of the ids that the window shows
+    shown = {item.id: item.codes for group in record.tokens.examples for item in group}
+    written = engine.catalogue.codes[[engine.catalogue.ids.index(item) for item in shown]]
+    assert list(shown.values()) == written.tolist()
 
 
 def test_nothing_beats_the_truth(done) -> None:

@@ -100,7 +100,8 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
             engine = _export(job, served, shop)
             version = engine.manifest["model_version"]
             summary.append(f"bundle {version}, ordered by the {served.order}")
-    record = record_of(job, stages, shop, spelling, window, engine)
+    shown = spelling.shown_with(retriever)
+    record = record_of(job, stages, shop, shown, window, engine)
     _write(folder / "record.json", record.model_dump_json(indent=1))
     return record
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from etalage.data.simulated import SimulatedConfig, Truth, simulate
 from etalage.data.split import Split, global_time, leave_one_out
 from etalage.errors import DataError
 from etalage.models.generative.spelling import SpellingConfig, item_vectors, spelled
+from etalage.models.recommender import Recommender
 from etalage.recipe.recipe import Recipe, checked
 from etalage.tokenize.health import HealthLimits, HealthReport
 from etalage.tokenize.semantic_ids import SemanticIds
@@ -45,6 +47,15 @@ class Spelling:
     vectors: NDArray[np.float32]  # (N, D)
     ids: SemanticIds
     health: HealthReport
+    quantizer: str
+
+    def shown_with(self, retriever: Recommender | None) -> Spelling:
+        """What the window shows: a generator's own ids, where one is served."""
+        generator: Any = retriever
+        if getattr(generator, "health", None) is None:
+            return self
+        quantizer = generator.config.tokens.quantizer
+        return replace(self, ids=generator.ids, health=generator.health, quantizer=quantizer)
 
 
 def open_shop(recipe: Recipe, *, now_ms: int | None = None) -> Shop:
@@ -97,7 +108,7 @@ def spell_items(shop: Shop, recipe: Recipe) -> Spelling:
     data, config = shop.training_data, token_settings(recipe)
     vectors = item_vectors(data, config, recipe.seed)
     tokenizer = spelled(data, vectors, config, recipe.seed)
-    return Spelling(vectors, tokenizer.ids, tokenizer.health)
+    return Spelling(vectors, tokenizer.ids, tokenizer.health, config.quantizer)
 
 
 def token_settings(recipe: Recipe) -> SpellingConfig:

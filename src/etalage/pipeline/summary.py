@@ -18,7 +18,7 @@ from etalage.pipeline.clicks import ClickLog
 from etalage.pipeline.job import Job
 from etalage.pipeline.measure import comparisons
 from etalage.pipeline.ranking import Window
-from etalage.pipeline.shop import Shop, Spelling, item_names, token_settings
+from etalage.pipeline.shop import Shop, Spelling, item_names
 from etalage.pipeline.stages import Stages
 from etalage.pipeline.timing import peak_mb
 from etalage.serve.runtime.engine import Engine
@@ -46,7 +46,7 @@ def record_of(
         data=_data(shop),
         models=job.rows,
         repeats=job.recipe.repeats,
-        tokens=_tokens(job, spelling, cards),
+        tokens=_tokens(spelling, cards),
         calibration=None if window is None else window.calibrated.record,
         visitors=[] if engine is None else _visitors(shop, engine, cards),
         comparisons=comparisons(job.reports, job.recipe.seed),
@@ -93,13 +93,13 @@ def _data(shop: Shop) -> dict[str, Any]:
     }
 
 
-def _tokens(job: Job, spelling: Spelling, cards: Cards) -> TokenRecord:
+def _tokens(spelling: Spelling, cards: Cards) -> TokenRecord:
     """The spelling's health, and the largest families that share their first two codes."""
     prefix = spelling.ids.codes[:, : min(2, spelling.ids.n_levels)]
     _, family, sizes = np.unique(prefix, axis=0, return_inverse=True, return_counts=True)
     largest = np.argsort(-sizes, kind="stable")[:N_GROUPS]
     return TokenRecord(
-        quantizer=token_settings(job.recipe).quantizer.replace("_", " "),
+        quantizer=spelling.quantizer.replace("_", " "),
         depth=spelling.ids.n_levels,
         width=max(spelling.ids.sizes),
         health=spelling.health.to_dict(),

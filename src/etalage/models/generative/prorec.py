@@ -56,8 +56,8 @@ class PRORecConfig(TIGERConfig):
     """Temperature of the alignment."""
     codes_of: Literal["both", "concatenated", "collaborative", "semantic"] = "both"
     """What is quantised: both blocks side by side, each of length 1; both as they are; the item
-    vectors of stage I alone, which texts have been pulled into (version 1 of the paper); or the
-    texts alone."""
+    vectors of stage I alone, which texts have been pulled into (version 1 of the paper); or what
+    texts say after that, alone. TIGER is on the texts as they were."""
     distillation: float = Field(0.1, ge=0)
     """beta: weight of the distillation in stage II; 0 is TIGER on the same codes."""
     distil: Literal["joint", "per_block"] = "joint"
