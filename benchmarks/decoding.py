@@ -144,7 +144,7 @@ def together(model: TIGER, n_people: int) -> None:
     type(model.network).rows_at_once = n_people * CONFIG.n_beams
 
 
-def learn(model: TIGER, log: object, n_steps: int = 150) -> None:
+def learn(model: TIGER, log: object, n_steps: int = 60) -> None:
     """Trains for some steps, so that weights are no longer random."""
     network = model.network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
