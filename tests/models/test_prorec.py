@@ -14,7 +14,6 @@ from etalage.errors import BundleError, RecipeError
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.models.generative.alignment import AlignedSASRec, Projection
 from etalage.models.generative.domination import block_reports
-from etalage.models.generative.network import Spelled
 from etalage.models.generative.prorec import Distillation, blocks_of
 from etalage.models.generative.tiger import TIGER
 from etalage.models.registry import build
@@ -87,10 +86,9 @@ def test_a_state_is_never_told_apart_from_its_own_item() -> None:
     teacher = Distillation(4, [targets])
     states = torch.randn(3, 4)
     items = torch.tensor([2, 2, 0])
-    spelled = Spelled(torch.zeros(()), items, states)
     said = torch.nn.functional.normalize(teacher.heads[0](states), dim=1)
     torch.manual_seed(0)
-    loss = teacher(spelled, 1000, 0.3)  # 1,000 drawn of 4: as many as there are, with repeats
+    loss = teacher(states, items, 1000, 0.3)  # 1,000 drawn of 4: as many as there are, with repeats
     torch.manual_seed(0)
     there = torch.cat([items, torch.randint(4, (4,))]).unique()
     logits = said[:, there] / 0.3
@@ -102,17 +100,17 @@ def test_a_state_is_never_told_apart_from_its_own_item() -> None:
 
 def test_by_block_there_is_a_head_for_each() -> None:
     blocks = [np.eye(4, dtype=np.float32), np.ones((4, 2), np.float32)]
-    spelled = Spelled(torch.zeros(()), torch.tensor([1, 3]), torch.randn(2, 6))
+    states, items = torch.randn(2, 6), torch.tensor([1, 3])
     teacher = Distillation(6, blocks)
     assert [head[-1].out_features for head in teacher.heads] == [4, 2]
     torch.manual_seed(0)
-    both = teacher(spelled, 3, 0.3).item()
+    both = teacher(states, items, 3, 0.3).item()
     alone = []
     for n in range(2):
         one = Distillation(6, [blocks[n]])
         one.heads[0] = teacher.heads[n]
         torch.manual_seed(0)
-        alone.append(one(spelled, 3, 0.3).item())
+        alone.append(one(states, items, 3, 0.3).item())
     assert both == pytest.approx(sum(alone) / 2, abs=1e-6)
 
 

@@ -71,7 +71,12 @@ class DecoderNetwork(CodeNetwork):
         total = torch.zeros(())
         for level in range(self.n_levels):
             total = total + self.surprise(self.logits(before[:, level], level), codes, level)
-        return Spelled(total / len(items), items, states[:, self.n_levels :: self.n_levels][asked])
+        return Spelled(
+            total / len(items),
+            items,
+            before[:, 0],
+            states[:, self.n_levels :: self.n_levels][asked],
+        )
 
     def reader(self, history: Tensor, n_beams: int) -> Step:
         room = n_beams * (self.n_levels - 1)

@@ -88,7 +88,7 @@ class EncoderDecoderNetwork(CodeNetwork):
         for level in range(self.n_levels):
             logits = self.logits(x[:, level] * self.scale, level)
             total = total + self.surprise(logits, codes, level)
-        return Spelled(total / len(items), items, x[:, -1])
+        return Spelled(total / len(items), items, x[:, 0], x[:, -1])
 
     def reader(self, history: Tensor, n_beams: int) -> Step:
         read, may = self.encode(history)

@@ -38,7 +38,8 @@ class Spelled:
     surprise: Tensor
     """Mean of -log p(item), a scalar."""
     items: Tensor  # int64 (P,)
-    summaries: Tensor  # (P, D), a state that knows the history and all codes of the item
+    states: Tensor  # (P, D), what a network knows of the history, before it writes
+    summaries: Tensor  # (P, D), the same after it has written all codes of the item
 
 
 class CodeNetwork(nn.Module):

@@ -25,7 +25,6 @@ from etalage.errors import RecipeError
 from etalage.language.projection import unit_rows
 from etalage.models.generative.alignment import AlignedSASRec
 from etalage.models.generative.domination import block_reports
-from etalage.models.generative.network import Spelled
 from etalage.models.generative.tiger import TIGER, TIGERConfig
 from etalage.models.sequential.sasrec import SASRec, SASRecConfig
 from etalage.models.weights import weights_of
@@ -62,6 +61,8 @@ class PRORecConfig(TIGERConfig):
     """beta: weight of the distillation in stage II; 0 is TIGER on the same codes."""
     distil: Literal["joint", "per_block"] = "joint"
     """Whether a state is held against e as one, or against each block by a head of its own."""
+    distilled: Literal["summary", "state"] = "summary"
+    """What is held against e: what a state knows once it has written the item, or before."""
     distillation_temperature: float = Field(0.3, gt=0)
     """Temperature of the distillation."""
     n_negatives: int = Field(2048, ge=1)
@@ -85,16 +86,19 @@ class Distillation(nn.Module):
             for block in self.widths
         )
 
-    def forward(self, spelled: Spelled, n_negatives: int, temperature: float) -> Tensor:
-        """Mean over the blocks of InfoNCE against the items of the batch and drawn ones."""
+    def forward(
+        self, states: Tensor, items: Tensor, n_negatives: int, temperature: float
+    ) -> Tensor:
+        """Mean over the blocks of InfoNCE of states (P, D) of items int64 (P,), told apart from
+        those of the batch and drawn ones."""
         n_items = len(self.targets)
         drawn = torch.randint(n_items, (min(n_negatives, n_items),))
         # an item stands once among the targets, so that no state is told apart from its own
-        items, right = torch.cat([spelled.items, drawn]).unique(return_inverse=True)
-        right = right[: len(spelled.items)]
-        blocks = self.targets[items].split(self.widths, 1)
+        there, places = torch.cat([items, drawn]).unique(return_inverse=True)
+        right = places[: len(items)]
+        blocks = self.targets[there].split(self.widths, 1)
         losses = [
-            info_nce(head(spelled.summaries), block, right, temperature)
+            info_nce(head(states), block, right, temperature)
             for head, block in zip(self.heads, blocks, strict=True)
         ]
         return torch.stack(losses).mean()
@@ -156,7 +160,9 @@ class PRORec(TIGER):
         config, spelled = self.config, self.network.spell(history)
         if self._teacher is None:
             return spelled.surprise
-        pull = self._teacher(spelled, config.n_negatives, config.distillation_temperature)
+        states = spelled.summaries if config.distilled == "summary" else spelled.states
+        temperature = config.distillation_temperature
+        pull = self._teacher(states, spelled.items, config.n_negatives, temperature)
         return spelled.surprise + config.distillation * pull
 
     def recommend(

@@ -87,7 +87,7 @@ class ResidualNetwork(CodeNetwork):
     def spell(self, history: Tensor) -> Spelled:
         asked = self.asked(history)
         items = history[asked]  # (P,)
-        said = self.read(history[:, :-1])[asked]  # (P, D)
+        states = said = self.read(history[:, :-1])[asked]  # (P, D)
         codes = self.codes[items.numpy()]  # (P, L)
         total = torch.zeros(())
         for level in range(codes.shape[1]):
@@ -98,7 +98,7 @@ class ResidualNetwork(CodeNetwork):
             logits = self.write(asked_of, level)[:n_rows]
             total = total + self.surprise(logits, codes[rows.numpy()], level) / len(items)
             said = said + self.said(self.tokens[items, level])
-        return Spelled(total, items, said)
+        return Spelled(total, items, states, said)
 
     def reader(self, history: Tensor, n_beams: int) -> Step:
         states = self.read(history)[:, -1:]  # (B, 1, D)
