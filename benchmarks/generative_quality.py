@@ -156,6 +156,8 @@ def claims(name: str, seeds: list[int]) -> None:
                        (high - low) / 2, "", "<=1", **common)  # fmt: skip
         record("generative", f"CPU-minutes of {row} on S3-Rec {name}",
                common["seconds"] / 60 / len(found), "min", "<=1000", **common)  # fmt: skip
+        for figure, value in ids_of(found).items():
+            record("generative", f"{figure} of {row} on S3-Rec {name}", value, "", ">=0", **common)
         if row not in ("PRORec", "PRORec, states distilled, reranked"):
             continue
         gains = [(BASE, "hit_rate@20", 0.1468), (BASE, "ndcg@20", 0.0785)]
@@ -165,6 +167,25 @@ def claims(name: str, seeds: list[int]) -> None:
             if other is not None:
                 record("generative", f"{row} over {base}, {metric} on S3-Rec {name}",
                        means[row][metric] / other - 1, "", f">={gain}", **common)  # fmt: skip
+
+
+def ids_of(found: list[dict[str, Any]]) -> dict[str, float]:
+    """What the ids of a row are like, means over its runs."""
+    health = [line["health"] for line in found]
+    figures = {
+        "variance that ids explain": mean(h["explained"][-1] for h in health),
+        "perplexity of the last code": mean(h["perplexity"][-1] for h in health),
+        "neighbours that share half of the codes": mean(
+            h["neighbour_preservation"] for h in health
+        ),
+        "items that follow each other and share the first code, over chance": mean(
+            h["consecutive_agreement"] / h["chance_consecutive"] for h in health
+        ),
+    }
+    for block in found[0]["domination"]:
+        overlaps = [line["domination"][block]["overlap"] for line in found]
+        figures[f"neighbours by the {block} half that share two codes"] = mean(overlaps)
+    return figures
 
 
 def baselines(name: str, data_hash: str) -> dict[str, dict[str, float]]:
