@@ -172,6 +172,7 @@ def claims(name: str, seeds: list[int]) -> None:
 def ids_of(found: list[dict[str, Any]]) -> dict[str, float]:
     """What the ids of a row are like, means over its runs."""
     health = [line["health"] for line in found]
+    kept = [h["neighbour_preservation"] for h in health]
     figures = {
         "variance that ids explain": mean(h["explained"][-1] for h in health),
         "perplexity of the last code": mean(h["perplexity"][-1] for h in health),
