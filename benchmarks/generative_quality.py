@@ -176,9 +176,7 @@ def ids_of(found: list[dict[str, Any]]) -> dict[str, float]:
     figures = {
         "variance that ids explain": mean(h["explained"][-1] for h in health),
         "perplexity of the last code": mean(h["perplexity"][-1] for h in health),
-        "neighbours that share half of the codes": mean(
-            h["neighbour_preservation"] for h in health
-        ),
+        "neighbours that share half of the codes": mean(kept),
         "items that follow each other and share the first code, over chance": mean(
             h["consecutive_agreement"] / h["chance_consecutive"] for h in health
         ),
