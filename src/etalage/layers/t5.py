@@ -65,9 +65,12 @@ class Attention(nn.Module):
         parts = parts.view(*rows.shape[:2], last - first, self.n_heads, -1)
         return parts.permute(2, 0, 3, 1, 4).unbind()
 
-    def forward(self, query: Tensor, keys: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
-        """What queries see, (B, T, D); `bias` float (B or 1, H or 1, T, S)."""
-        seen = look(query, *keys, bias.to(query.dtype), self.drop, scale=1.0)
+    def forward(self, query: Tensor, keys: tuple[Tensor, Tensor], bias: Tensor | None) -> Tensor:
+        """What queries see, (B, T, D); `bias` float (B or 1, H or 1, T, S), None for none."""
+        if bias is None and self.training:
+            bias = torch.zeros(1)  # so that weights are dropped all the same
+        bias = None if bias is None else bias.to(query.dtype)
+        seen = look(query, *keys, bias, self.drop, scale=1.0)
         return self.drop(self.project_out(seen.transpose(1, 2).flatten(2)))
 
 
@@ -117,7 +120,6 @@ class Block(nn.Module):
         x = x + self.attention(query, keys, bias)
         if self.reading is not None:
             assert read is not None
-            assert read_bias is not None
             (query,) = self.reading.heads(self.reading.norm(x), 0, 1)
             x = x + self.reading(query, read, read_bias)
         inner = self.drop(self.expand(self.norm(x)).relu_())

@@ -58,15 +58,18 @@ class EncoderDecoderNetwork(CodeNetwork):
     def _writers(self) -> list[Block]:
         return cast(list[Block], list(self.writing))
 
-    def encode(self, history: Tensor) -> tuple[Tensor, Tensor]:
-        """history int64 (B, T) -> states (B, S, D), and what may be read of them (B, 1, 1, S)."""
+    def encode(self, history: Tensor) -> tuple[Tensor, Tensor | None]:
+        """history int64 (B, T) -> states (B, S, D), and what may be read of them (B, 1, 1, S);
+        None for all, as where people with histories of one length go together."""
         tokens = self.tokens[history.clamp(min=0)].flatten(1)  # (B, T L)
         tokens = nn.functional.pad(tokens, (0, 1), value=END)
         known = (history >= 0).repeat_interleave(self.n_levels, 1)
-        may = closed(nn.functional.pad(known, (0, 1), value=True))[:, None, None]
         x = self.drop(self.table(tokens))
         place = torch.arange(tokens.shape[1])
-        bias = self.apart_read(place, place) + may  # (B, H, S, S)
+        bias, may = self.apart_read(place, place), None  # (1, H, S, S)
+        if not known.all():
+            may = closed(nn.functional.pad(known, (0, 1), value=True))[:, None, None]
+            bias = bias + may  # (B, H, S, S)
         for block in self.reading:
             x = block(x, bias)
         return self.drop(self.norm_read(x)), may
