@@ -46,7 +46,7 @@ ROWS: dict[str, tuple[str, list[str]]] = {
                                                      "training.validate_every=15"]),
     "PRORec, no alignment": ("prorec", ["alignment=0"]),
     "PRORec, no distillation": ("prorec", ["distillation=0"]),
-    "PRORec, distilled by block": ("prorec", ["distil=per_block"]),
+    "PRORec, distilled by block": ("prorec", ["distillation_heads=per_block"]),
     "PRORec, blocks as they are": ("prorec", ["codes_of=concatenated"]),
     "PRORec, side by side, unaligned": ("prorec", ["alignment=0", "codes_of=concatenated"]),
     "PRORec, collaborative codes": ("prorec", ["codes_of=collaborative"]),

@@ -25,6 +25,17 @@ def newest() -> dict[str, dict]:
 README = {
     r"HR@10 and NDCG@10 \| ([\d.]+) and": "SASRec hit_rate@10 on S3-Rec beauty",
     r"HR@10 and NDCG@10 \| [\d.]+ and ([\d.]+)": "SASRec ndcg@10 on S3-Rec beauty",
+    r"network of our own on Beauty.*\| ([\d.]+) and": (
+        "TIGER, residual network hit_rate@10 on S3-Rec beauty"
+    ),
+    r"network of our own on Beauty.*\| [\d.]+ and ([\d.]+)": (
+        "TIGER, residual network ndcg@10 on S3-Rec beauty"
+    ),
+    r"network of our own on Beauty.* in (\d+) CPU-minutes": (
+        "CPU-minutes of TIGER, residual network on S3-Rec beauty"
+    ),
+    r"TIGER's own T5.*\| ([\d.]+) times": "CPU of generate over ours, 8 people at once",
+    r"TIGER's own T5.*, ([\d.]+) times with 64": "CPU of generate over ours, 64 people at once",
     r"list metrics for 10,000 people and top-100 lists \| ([\d.]+) CPU-ms": (
         "seven ranking metrics of 10,000 users x top-100, 5 targets each"
     ),

@@ -59,7 +59,7 @@ class PRORecConfig(TIGERConfig):
     texts say after that, alone. TIGER is on the texts as they were."""
     distillation: float = Field(0.1, ge=0)
     """beta: weight of the distillation in stage II; 0 is TIGER on the same codes."""
-    distil: Literal["joint", "per_block"] = "joint"
+    distillation_heads: Literal["joint", "per_block"] = "joint"
     """Whether a state is held against e as one, or against each block by a head of its own."""
     distilled: Literal["summary", "state"] = "summary"
     """What is held against e: what a state knows once it has written the item, or before."""
@@ -68,8 +68,8 @@ class PRORecConfig(TIGERConfig):
     n_negatives: int = Field(2048, ge=1)
     """Items drawn in a step that a state is told apart from, beside those of the batch."""
     rerank: float = Field(0.0, ge=0)
-    """gamma: weight of the recommender of stage I in the order of what the beams found; 0 leaves
-    it out, and the model to be served."""
+    """gamma: weight of the recommender of stage I in the order of what the beams found; only with
+    0, which leaves it out, can the model be served."""
 
 
 class Distillation(nn.Module):
@@ -150,7 +150,7 @@ class PRORec(TIGER):
         if not self.config.distillation:
             return self.network
         blocks = list(self._blocks.values())
-        blocks = blocks if self.config.distil == "per_block" else [np.hstack(blocks)]
+        blocks = blocks if self.config.distillation_heads == "per_block" else [np.hstack(blocks)]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "distillation"))
             self._teacher = Distillation(self.config.width, blocks)
