@@ -22,14 +22,13 @@ from etalage.errors import DataError, naming_extras
 from etalage.language.projection import unit_rows
 from etalage.language.texts import batches, readable
 
-FEW_ROWS = 4
-
 
 class TransformerEncoder:
     """Text to unit vectors, by a model that sentence-transformers can load.
 
     A text is cut where the model stops to read (`max_tokens`). Texts of equal length are read
-    together, so that on a processor a text's vector has the same bytes in any company.
+    together, so that nothing is padded; in other company a text's vector may differ by a last bit,
+    as torch multiplies few rows otherwise than many.
 
     Args:
         model: a folder, or a name of the Hugging Face hub, which is downloaded and kept by it;
@@ -74,10 +73,9 @@ class TransformerEncoder:
         for rows in batches(lengths):
             here = [said[row] for row in rows]
             batch = [texts[row] for row in here]
-            # repeated where small: torch multiplies a few rows otherwise than more, by a last bit
-            batch *= -(-FEW_ROWS // (len(here) * lengths[rows[0]]))
-            found = self._model.encode(batch, batch_size=len(batch), show_progress_bar=False)
-            vectors[here] = found[: len(here)]
+            vectors[here] = self._model.encode(
+                batch, batch_size=len(batch), show_progress_bar=False
+            )
         if not np.isfinite(vectors).all():
             raise DataError("the model answers with values that are not finite; take another model")
         return unit_rows(vectors)
