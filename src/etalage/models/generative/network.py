@@ -60,7 +60,11 @@ class CodeNetwork(nn.Module):
         self.firsts: list[int] = firsts.tolist()
         tokens = torch.from_numpy(ids.codes + firsts[:-1])  # (N, L)
         self.register_buffer("tokens", tokens, persistent=False)
-        self.has_siblings = torch.from_numpy(has_siblings(ids.codes))  # (N, L)
+        n_children = [
+            np.diff(offsets)[self.trie.walk(ids.codes[:, :level])]
+            for level, offsets in enumerate(self.trie.offsets)
+        ]  # L of (N,), codes that may follow those of an item up to a level
+        self.has_siblings = torch.from_numpy(np.stack(n_children, 1) > 1)  # (N, L)
         self.table = nn.Embedding(self.firsts[-1], config.width)  # what is read, and written next
         nn.init.normal_(self.table.weight, std=0.02)
         self.drop = Dropout(config.dropout)
@@ -112,19 +116,6 @@ class CodeNetwork(nn.Module):
         """Tokens of codes written (B, K, l): int64 (B, K, l)."""
         firsts = np.array(self.firsts[: prefixes.shape[2]], dtype=np.int64)
         return torch.from_numpy(prefixes + firsts)
-
-
-def has_siblings(codes: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Whether other codes than an item's may follow those before it: bool (N, L)."""
-    columns = []
-    group = np.zeros(len(codes), dtype=np.int64)
-    for code in codes.T:
-        child = np.unique(np.stack([group, code]), axis=1, return_inverse=True)[1].ravel()
-        parent_of = np.zeros(child.max() + 1, dtype=np.int64)
-        parent_of[child] = group
-        columns.append(np.bincount(parent_of)[group] > 1)
-        group = child
-    return np.stack(columns, 1)
 
 
 class Lineage:

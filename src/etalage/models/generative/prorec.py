@@ -127,7 +127,8 @@ class PRORec(TIGER):
         )
         folder = None if context.folder is None else context.folder / "stage_one"
         self.stage_one = stage.fit(data, replace(context, folder=folder))
-        self.recommender: SASRec = stage
+        if config.rerank:
+            self.recommender: SASRec = stage
         taken, said = stage.blocks()
         # without an alignment nothing taught the projection of the texts
         self._blocks = blocks_of(config.codes_of, taken, said if config.alignment else texts)
