@@ -22,13 +22,15 @@ from etalage.errors import DataError, naming_extras
 from etalage.language.projection import unit_rows
 from etalage.language.texts import batches, readable
 
+FEW_ROWS = 4
+
 
 class TransformerEncoder:
     """Text to unit vectors, by a model that sentence-transformers can load.
 
     A text is cut where the model stops to read (`max_tokens`). Texts of equal length are read
-    together, so that nothing is padded; in other company a text's vector may differ by a last bit,
-    as torch multiplies few rows otherwise than many.
+    together, on one thread of a processor, so that there a text's vector has the same bytes in any
+    company: threads share the rows of a product by how many there are, and round as they share.
 
     Args:
         model: a folder, or a name of the Hugging Face hub, which is downloaded and kept by it;
@@ -73,9 +75,11 @@ class TransformerEncoder:
         for rows in batches(lengths):
             here = [said[row] for row in rows]
             batch = [texts[row] for row in here]
-            vectors[here] = self._model.encode(
-                batch, batch_size=len(batch), show_progress_bar=False
-            )
+            # repeated where small: torch multiplies a few rows otherwise than more, by a last bit
+            batch *= -(-FEW_ROWS // (len(here) * lengths[rows[0]]))
+            with _one_thread():
+                found = self._model.encode(batch, batch_size=len(batch), show_progress_bar=False)
+            vectors[here] = found[: len(here)]
         if not np.isfinite(vectors).all():
             raise DataError("the model answers with values that are not finite; take another model")
         return unit_rows(vectors)
@@ -115,6 +119,19 @@ def _why(model: str | Path, error: Exception) -> str:
         f"cannot load the sentence encoder {model}: {first} Give a folder that exists, or a name "
         "of the Hugging Face hub where that can be reached"
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keeps torch's products on one thread."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager
