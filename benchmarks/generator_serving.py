@@ -40,7 +40,8 @@ def ids() -> SemanticIds:
     centres = rng.normal(size=(300, 64))
     noise = 0.7 * rng.normal(size=(N_ITEMS, 64))
     vectors = (centres[rng.integers(0, 300, N_ITEMS)] + noise).astype(np.float32)
-    return ResidualKMeans(4, 256, seed=SEED).fit(vectors).spell(vectors)
+    quantizer = ResidualKMeans(4, 256, seed=SEED).fit(vectors)
+    return SemanticIds.distinct(quantizer.encode(vectors), quantizer.sizes)
 
 
 def generator(spelled: SemanticIds, width: int) -> TIGER:

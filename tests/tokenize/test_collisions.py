@@ -114,7 +114,7 @@ def test_a_new_item_gets_its_own_code_where_that_is_free() -> None:
 def test_new_items_get_free_numbers_of_an_extra_level() -> None:
     x = np.repeat(np.eye(3, dtype=np.float32), [4, 1, 1], axis=0)
     quantizer = ResidualKMeans(1, 3).fit(x)
-    ids = quantizer.spell(x)
+    ids = SemanticIds.distinct(quantizer.encode(x), quantizer.sizes)
     assert ids.sizes == (3, 4)
     grown = append(ids, quantizer, np.eye(3, dtype=np.float32)[[1, 1]])
     same = grown.codes[grown.codes[:, 0] == ids.codes[4, 0]]

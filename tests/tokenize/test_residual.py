@@ -93,14 +93,18 @@ def test_equals_are_numbered_in_the_order_of_items() -> None:
     assert SemanticIds.distinct(codes, (2, 1)).codes[:, 2].tolist() == [0, 0, 1, 2]
 
 
+def told_apart(quantizer: ResidualKMeans, vectors: np.ndarray) -> SemanticIds:
+    return SemanticIds.distinct(quantizer.fit(vectors).encode(vectors), quantizer.sizes)
+
+
 def test_a_catalogue_of_one_thing_is_still_spelled() -> None:
-    ids = ResidualKMeans(2, 8).fit(np.zeros((50, 4), np.float32)).spell(np.zeros((50, 4), "f4"))
+    ids = told_apart(ResidualKMeans(2, 8), np.zeros((50, 4), np.float32))
     assert ids.codes[:, 2].tolist() == list(range(50))
-    assert ResidualKMeans().fit(cloud(1)).spell(cloud(1)).codes.shape == (1, 3)
+    assert told_apart(ResidualKMeans(), cloud(1)).codes.shape == (1, 3)
 
 
 def test_saving_and_loading_changes_nothing(tmp_path: Path) -> None:
-    ids = ResidualKMeans(2, 8).fit(cloud()).spell(cloud())
+    ids = told_apart(ResidualKMeans(2, 8), cloud())
     path = tmp_path / "deep" / "ids.npz"
     ids.save(path)
     ids.save(path)  # replaces

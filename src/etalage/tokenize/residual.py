@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from etalage.seeds import generator
 from etalage.tokenize.kmeans import BLOCK, Vectors, checked_vectors, kmeans, nearest, sample_of
 from etalage.tokenize.quantizer import Quantizer, check_counts, check_fitted
-from etalage.tokenize.semantic_ids import SemanticIds
 
 
 class ResidualKMeans(Quantizer):
@@ -73,10 +72,6 @@ class ResidualKMeans(Quantizer):
         for book, code in zip(self.codebooks, codes.T, strict=False):
             total += book[code]
         return total
-
-    def spell(self, vectors: Vectors) -> SemanticIds:
-        """Returns ids that no two items share; see `SemanticIds.distinct`."""
-        return SemanticIds.distinct(self.encode(vectors), self.sizes)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         check_fitted(self, "codebooks")
