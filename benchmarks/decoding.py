@@ -9,6 +9,7 @@ of 20 items; then every history of Beauty's test. Needs transformers (etalage[ll
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import sys
@@ -42,6 +43,7 @@ CONFIG = TIGERConfig(
 GFLOP = 0.71
 """What a history of 20 items costs at least: reading .34, keys of it .06, writing .31."""
 BATCH = 64
+SHORTER = ("bfloat16", "int8")
 
 
 def tiger() -> TIGER:
@@ -131,6 +133,12 @@ def equal(model: TIGER, asked: Histories, log: Interactions, n_users: int, commo
     rng = np.random.default_rng(0)
     some = asked.take(rng.choice(len(asked), n_users, replace=False))
     parity(model, some, "random", common)
+    exact = model.recommend(some, 20).items.tolist()
+    for precision in SHORTER:  # random weights tell people apart most
+        found = shortened(model, precision).recommend(some, 20).items.tolist()
+        same = mean(len({*a} & {*b}) / 20 for a, b in zip(exact, found, strict=True))
+        record("generative", f"share of a list in {precision} that float32 has, too", same, "",
+               ">=0.8", **common)  # fmt: skip
     learn(model, log)
     parity(model, some, "trained", common)
     legal = model.recommend(some, 50)
@@ -151,6 +159,11 @@ def cost(model: TIGER, common: dict) -> None:
     floor = 1000 * GFLOP / roof
     record("generative", "of it, matrix products at this machine's speed", floor / ours, "",
            ">=0.5", **common)  # fmt: skip
+    for precision in SHORTER:
+        in_short = shortened(model, precision)
+        shorter = cpu(lambda in_short=in_short: in_short.recommend(full, 20), 256)
+        record("generative", f"CPU of a list in {precision} over that in float32", shorter / ours,
+               "", "<=0.8", **common)  # fmt: skip
     theirs = as_t5(model.network, CONFIG)
     prompts = [prompt_of(model.network, row.tolist()) for row in full.items[:64]]
     for size in (8, BATCH):
@@ -163,6 +176,13 @@ def cost(model: TIGER, common: dict) -> None:
         record("generative", f"CPU of generate over ours, {size} people at once", their / ours, "x",
                ">=6", peer="transformers generate, prefix_allowed_tokens_fn", **common)  # fmt: skip
     together(model, BATCH)
+
+
+def shortened(model: TIGER, precision: str) -> TIGER:
+    """The same model that searches in fewer digits."""
+    short = copy.copy(model)
+    short.config = CONFIG.model_copy(update={"search_precision": precision})
+    return short
 
 
 def together(model: TIGER, n_people: int) -> None:

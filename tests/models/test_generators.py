@@ -202,16 +202,26 @@ def test_heads_that_cannot_share_the_width_are_named() -> None:
     assert TIGERConfig(width=30, n_heads=4, head_width=8).head == 8
 
 
+@pytest.mark.parametrize(("precision", "least"), [("bfloat16", 9), ("int8", 8)])
 @pytest.mark.parametrize("form", ["residual", "decoder", "encoder_decoder"])
-def test_half_of_the_digits_find_nearly_the_same(form: str) -> None:
+def test_fewer_digits_find_nearly_the_same(form: str, precision: str, least: int) -> None:
     model = scattered(form, "vocabulary")
     whole = model.recommend(HISTORIES, 10)
-    model.config = model.config.model_copy(update={"search_precision": "bfloat16"})
-    half = model.recommend(HISTORIES, 10)
-    assert half.scores.tobytes() != whole.scores.tobytes()
-    shared = [len(set(a) & set(b)) for a, b in zip(whole.items, half.items, strict=True)]
-    assert np.mean(shared) >= 9
+    model.config = model.config.model_copy(update={"search_precision": precision})
+    short = model.recommend(HISTORIES, 10)
+    assert short.scores.tobytes() != whole.scores.tobytes()
+    shared = [len(set(a) & set(b)) for a, b in zip(whole.items, short.items, strict=True)]
+    assert np.mean(shared) >= least
     assert all(weight.dtype == torch.float32 for weight in model.network.parameters())
+
+
+def test_a_list_in_eight_bits_depends_on_no_one_elses() -> None:
+    model = scattered("residual", "children")
+    model.config = model.config.model_copy(update={"search_precision": "int8"})
+    together = model.recommend(HISTORIES, 10)
+    for row in range(len(HISTORIES)):
+        alone = model.recommend(HISTORIES.take(np.array([row])), 10)
+        assert alone.items.tolist() == together.items[row : row + 1].tolist()
 
 
 @pytest.mark.parametrize("softmax", ["children", "level", "vocabulary"])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from etalage.layers.attention import Past, look
 from etalage.layers.dropout import Dropout
+from etalage.layers.eight_bits import columns_of
 
 N_BUCKETS = 32
 FURTHEST = 128
@@ -60,8 +61,7 @@ class Attention(nn.Module):
 
     def heads(self, rows: Tensor, first: int = 0, last: int = 3) -> tuple[Tensor, ...]:
         """Queries (0), keys (1) and values (2) from first to before last: (B, H, T, E) each."""
-        weight = self.project_in.weight[first * self.inner : last * self.inner]
-        parts = nn.functional.linear(rows, weight)
+        parts = columns_of(self.project_in, rows, first * self.inner, last * self.inner)
         parts = parts.view(*rows.shape[:2], last - first, self.n_heads, -1)
         return parts.permute(2, 0, 3, 1, 4).unbind()
 
