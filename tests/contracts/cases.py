@@ -43,6 +43,17 @@ CASES = [
         exportable=True,
     ),
     Case(
+        "window_din",
+        {
+            "width": 16,
+            "windows": [2, 1, 1, 1],
+            "n_negatives": 16,
+            "training": {"epochs": 12, "batch_size": 128, "learning_rate": 0.01},
+        },
+        reaches=0.95,
+        without_history="beginnings",
+    ),
+    Case(
         "tiger",
         {
             "tokens": TOKENS,

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from etalage.data.ragged import Histories, ItemSets
 from etalage.data.split import leave_one_out
 from etalage.errors import BundleError, RecipeError
 from etalage.evaluate.ranking import evaluate_recommender
-from etalage.models.generative.alignment import AlignedSASRec, Projection
+from etalage.models.generative.alignment import AlignedSASRec, Projection, aligned
 from etalage.models.generative.domination import block_reports
 from etalage.models.generative.prorec import Distillation, blocks_of
 from etalage.models.generative.tiger import TIGER
 from etalage.models.registry import build
+from etalage.models.sequential.din import WindowDINConfig
 from etalage.models.sequential.sasrec import SASRec, SASRecConfig
 from etalage.tokenize.residual import ResidualKMeans
 from etalage.tokenize.semantic_ids import SemanticIds
@@ -66,12 +68,23 @@ def test_a_first_stage_of_another_alignment_is_not_gone_on_with(tmp_path: Path) 
             AlignedSASRec(config, *other).fit(data, context)
 
 
-def test_alignment_brings_an_item_and_its_text_together() -> None:
+OF_DIN = {
+    "kind": "window_din",
+    "width": 16,
+    "windows": [2, 1, 1],
+    "training": {"epochs": 6, "learning_rate": 0.01},
+}
+
+
+@pytest.mark.parametrize("kind", [SASRecConfig, WindowDINConfig])
+def test_alignment_brings_an_item_and_its_text_together(
+    kind: type[SASRecConfig | WindowDINConfig],
+) -> None:
     data, texts = shop(60), np.random.default_rng(0).normal(size=(120, 12)).astype(np.float32)
-    config = SASRecConfig(width=16, training=TrainingConfig(epochs=20, learning_rate=0.01))
+    config = kind(width=16, training=TrainingConfig(epochs=20, learning_rate=0.01))
     found = {}
     for weight in (0.0, 1.0):
-        model = AlignedSASRec(config, texts, weight, 0.07)
+        model = aligned(config, texts, weight, 0.07)
         model.fit(data)
         taken, said = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in model.blocks())
         likeness = taken @ said.T
@@ -195,15 +208,20 @@ def test_it_beats_popularity_and_says_what_its_codes_speak_of() -> None:
     assert (model._blocks, model._teacher) == ({}, None)  # as large as the catalogue
 
 
-def test_reranking_orders_by_both_and_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("collaborative", [STAGE_ONE, OF_DIN])
+def test_reranking_orders_by_both_and_is_kept(
+    tmp_path: Path, collaborative: dict[str, Any]
+) -> None:
     data = shop(60)
-    model = build(TINY | {"rerank": 0.7, "training": {"epochs": 1}})
+    changes = {"rerank": 0.7, "training": {"epochs": 1}, "collaborative": collaborative}
+    model = build(TINY | changes)
     model.fit(data)
     histories = Histories.from_rows([[0, 1, 2], [5], []])
     top = model.recommend(histories, 120)
     plain = TIGER.recommend(model, histories, 120)
     told = model.recommender.score(histories).astype(np.float64)
-    told[2] = 0  # without a history stage I says nothing
+    if collaborative is STAGE_ONE:
+        told[2] = 0  # without a history SASRec says nothing
     told -= np.log(np.exp(told).sum(1, keepdims=True))
     for row in range(3):
         both = np.full(120, -np.inf)
@@ -218,3 +236,13 @@ def test_reranking_orders_by_both_and_is_kept(tmp_path: Path) -> None:
     assert top.items[0, 0] not in few.items[0]
     with pytest.raises(RecipeError, match="set rerank: 0"):
         model.check_servable()
+
+
+def test_another_recommender_of_stage_one_has_settings_of_its_own() -> None:
+    model = build({"kind": "prorec", "collaborative": OF_DIN})
+    assert model.config.collaborative == WindowDINConfig.model_validate(OF_DIN)
+    assert build(model.config.to_dict()).config == model.config
+    with pytest.raises(RecipeError, match="n_heads"):
+        build({"kind": "prorec", "collaborative": OF_DIN | {"n_heads": 2}})
+    with pytest.raises(RecipeError, match="'sasrec', 'window_din'"):
+        build({"kind": "prorec", "collaborative": {"kind": "gru"}})

@@ -29,11 +29,15 @@ class ModelConfig(Config):
     @classmethod
     def _complete(cls, given: Any) -> Any:
         """Lays a block that is given in part over the model's own default, not over that of its
-        type: `training: {epochs: 3}` changes the epochs and nothing else."""
+        type: `training: {epochs: 3}` changes the epochs and nothing else. A block of another
+        kind than the default's has nothing in common with it."""
         if not isinstance(given, dict):
             return given
         whole = dict(given)
         for name, field in cls.model_fields.items():
-            if isinstance(field.default, Config) and isinstance(given.get(name), dict):
-                whole[name] = field.default.to_dict() | given[name]
+            part = given.get(name)
+            if isinstance(field.default, Config) and isinstance(part, dict):
+                default = field.default.to_dict()
+                if part.get("kind", default.get("kind")) == default.get("kind"):
+                    whole[name] = default | part
         return whole

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
-from etalage.models.sequential.sasrec import SASRec, SASRecConfig, SASRecNetwork
+from etalage.models.network_recommender import NetworkRecommender
+from etalage.models.sequential.din import WindowDIN, WindowDINConfig
+from etalage.models.sequential.sasrec import SASRec, SASRecConfig
+from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.objectives import info_nce
@@ -41,11 +45,14 @@ class Projection(nn.Module):
         return self.scale(u) * self.norm(u) + self.shift(u)
 
 
-class AlignedSASRec(SASRec):
-    """L = L_next + alpha * (InfoNCE(E_C, E_T) + InfoNCE(E_T, E_C)) / 2, over a batch's items."""
+class Aligned(NetworkRecommender):
+    """A recommender whose loss has alpha * (InfoNCE(E_C, E_T) + InfoNCE(E_T, E_C)) / 2 added,
+    over the items that a batch asks for."""
+
+    network: Any
 
     def __init__(
-        self, config: SASRecConfig, texts: NDArray[np.float32], weight: float, temperature: float
+        self, config: ModelConfig, texts: NDArray[np.float32], weight: float, temperature: float
     ) -> None:
         """`texts` float32 (N, F), a row an item; `weight` is alpha."""
         super().__init__(config)
@@ -58,27 +65,48 @@ class AlignedSASRec(SASRec):
             "alignment_temperature": self.temperature,
             "texts": sha256(self.texts.numpy().tobytes()).hexdigest()[:16],
         }  # a checkpoint made with others is refused
-        return super()._fit(data, replace(context, settings={**context.settings, **made_of}))
+        signed = replace(context, settings={**context.settings, **made_of})
+        return super()._fit(data, signed)  # type: ignore[safe-super]
 
-    def _initial(self, seed: int) -> SASRecNetwork:
-        network = super()._initial(seed)
+    def _initial(self, seed: int) -> Any:
+        network = super()._initial(seed)  # type: ignore[safe-super]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "alignment"))
-            self.projection = Projection(self.texts.shape[1], self.config.width)
+            self.projection = Projection(self.texts.shape[1], network.items.embedding_dim)
         network.add_module("projection", self.projection)
         return network
 
-    def _loss(self, states: Tensor, targets: Tensor) -> Tensor:
+    def _loss(self, before: Tensor, targets: Tensor) -> Tensor:
         items = targets.unique()  # (M,)
         taken = self.network.items.weight[items]
         said = self.projection(self.texts[items])
-        own = torch.arange(len(items))
-        pull = info_nce(taken, said, own, self.temperature)
-        pull = pull + info_nce(said, taken, own, self.temperature)
-        return super()._loss(states, targets) + self.weight / 2 * pull
+        right = torch.arange(len(items))
+        pull = info_nce(taken, said, right, self.temperature)
+        pull = pull + info_nce(said, taken, right, self.temperature)
+        own_loss = super()._loss(before, targets)  # type: ignore[safe-super]
+        return own_loss + self.weight / 2 * pull
 
     def blocks(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """E_C and E_T of the whole catalogue, float32 (N, D) each."""
         with torch.inference_mode():
             said = self.projection(self.texts).float().numpy()
         return self.item_vectors(), said
+
+
+class AlignedSASRec(Aligned, SASRec):
+    """SASRec whose item vectors are pulled to what texts say."""
+
+
+class AlignedDIN(Aligned, WindowDIN):
+    """DIN whose item vectors are pulled to what texts say."""
+
+
+def aligned(
+    config: SASRecConfig | WindowDINConfig,
+    texts: NDArray[np.float32],
+    weight: float,
+    temperature: float,
+) -> Aligned:
+    """The recommender of stage I that the settings name."""
+    kind = AlignedSASRec if isinstance(config, SASRecConfig) else AlignedDIN
+    return kind(config, texts, weight, temperature)

@@ -23,10 +23,13 @@ from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
 from etalage.errors import RecipeError
 from etalage.language.projection import unit_rows
-from etalage.models.generative.alignment import AlignedSASRec
+from etalage.models.generative.alignment import aligned
 from etalage.models.generative.domination import block_reports
 from etalage.models.generative.tiger import TIGER, TIGERConfig
-from etalage.models.sequential.sasrec import SASRec, SASRecConfig
+from etalage.models.network_recommender import NetworkRecommender
+from etalage.models.registry import build
+from etalage.models.sequential.din import WindowDINConfig
+from etalage.models.sequential.sasrec import SASRecConfig
 from etalage.models.weights import weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
@@ -45,10 +48,12 @@ class PRORecConfig(TIGERConfig):
     """Settings of both stages; those of the generator are TIGER's."""
 
     kind: Literal["prorec"] = "prorec"  # type: ignore[assignment]
-    collaborative: SASRecConfig = SASRecConfig(
-        training=TrainingConfig(epochs=60, batch_size=128, patience=5)
+    collaborative: SASRecConfig | WindowDINConfig = Field(
+        SASRecConfig(training=TrainingConfig(epochs=60, batch_size=128, patience=5)),
+        discriminator="kind",
     )
-    """Stage I: the recommender whose item vectors are aligned with the texts."""
+    """Stage I: the recommender whose item vectors are aligned with the texts; `kind` is sasrec, or
+    window_din for the paper's DIN."""
     alignment: float = Field(0.5, ge=0)
     """alpha: weight of the alignment in stage I; 0 trains the recommender alone."""
     alignment_temperature: float = Field(0.07, gt=0)
@@ -122,13 +127,11 @@ class PRORec(TIGER):
     def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
         config = self.config
         texts = super()._vectors(data, context)
-        stage = AlignedSASRec(
-            config.collaborative, texts, config.alignment, config.alignment_temperature
-        )
+        stage = aligned(config.collaborative, texts, config.alignment, config.alignment_temperature)
         folder = None if context.folder is None else context.folder / "stage_one"
         self.stage_one = stage.fit(data, replace(context, folder=folder))
         if config.rerank:
-            self.recommender: SASRec = stage
+            self.recommender: NetworkRecommender = stage
         taken, said = stage.blocks()
         # without an alignment nothing taught the projection of the texts
         self._blocks = blocks_of(config.codes_of, taken, said if config.alignment else texts)
@@ -211,7 +214,7 @@ class PRORec(TIGER):
         weights = {name.removeprefix(STAGE_ONE): arrays.pop(name) for name in names}
         super()._restore(arrays, folder)
         if self.config.rerank:
-            self.recommender = SASRec(self.config.collaborative)
+            self.recommender = build(self.config.collaborative)
             self.recommender.restore(weights, folder)
 
 

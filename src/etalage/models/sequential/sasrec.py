@@ -8,7 +8,7 @@ P positions with a next item.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -20,12 +20,10 @@ from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.layers.attention import CausalBlock, causal_mask, check_heads
 from etalage.layers.dropout import Dropout
-from etalage.models.arrays import load_arrays, save_arrays
+from etalage.models.network_recommender import NetworkRecommender
 from etalage.models.onnx import BLOCK, export_network, export_scan
-from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import Sequences, newest_tensor
 from etalage.models.sequential.served import Newest
-from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.train.config import TrainingConfig
@@ -98,11 +96,12 @@ class SASRecNetwork(nn.Module):
         return self.norm(last(x, mask, newest_only=newest_only))
 
 
-class SASRec(Recommender):
+class SASRec(NetworkRecommender):
     """score(i) = state of the newest position · vector of item i."""
 
     config_type = SASRecConfig
     config: SASRecConfig
+    network: SASRecNetwork
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)
@@ -133,14 +132,14 @@ class SASRec(Recommender):
             validate=context.judge_of(self),
         )
 
-    def _loss(self, states: Tensor, targets: Tensor) -> Tensor:
+    def _loss(self, before: Tensor, targets: Tensor) -> Tensor:
         weight = self.network.items.weight
         if self.config.loss == "cross_entropy":
-            return full_cross_entropy(states, weight, targets)
+            return full_cross_entropy(before, weight, targets)
         negatives = torch.randint(self.n_items, (self.config.n_negatives,))
         if self.config.loss == "sampled":
-            return sampled_cross_entropy(states, weight, targets, negatives)
-        return generalised_bce(states, weight, targets, negatives, self.config.calibration)
+            return sampled_cross_entropy(before, weight, targets, negatives)
+        return generalised_bce(before, weight, targets, negatives, self.config.calibration)
 
     def encode(self, histories: Histories) -> NDArray[np.float32]:
         """State of each person, float32 (B, D)."""
@@ -150,11 +149,6 @@ class SASRec(Recommender):
         history = newest_tensor(histories, self.config.max_length)
         with torch.inference_mode():
             return self.network(history, newest_only=True)[:, 0].float().numpy()
-
-    def item_vectors(self) -> NDArray[np.float32]:
-        """Vectors of all items, float32 (N, D)."""
-        self.check_fitted()
-        return self.network.items.weight.detach().numpy()
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Scores of all items, float32 (B, N); NaN without a history, as no loss asks for that."""
@@ -175,22 +169,6 @@ class SASRec(Recommender):
         np.save(folder / "item_vectors.npy", vectors)
         if self.n_items >= LARGE and self.config.width % BLOCK == 0:
             export_scan(vectors, folder / "scan.onnx")
-
-    def save(self, folder: Path) -> None:
-        self.check_fitted()
-        save_arrays(folder, self, **weights_of(self.network))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        model, arrays = load_arrays(folder, cls)
-        model.restore(arrays, folder)
-        return model
-
-    def restore(self, weights: dict[str, NDArray[Any]], folder: Path) -> None:
-        """Puts back the weights of a fitted network; `folder` is named where they do not fit."""
-        self.n_items = len(weights["items.weight"])
-        self.network = self._initial(seed=0)
-        put_weights(self.network, weights, folder)
 
     def _initial(self, seed: int) -> SASRecNetwork:
         with torch.random.fork_rng(devices=[]):
