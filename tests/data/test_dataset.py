@@ -36,3 +36,11 @@ def test_the_hash_is_that_of_all_there_is_to_learn_from(tmp_path) -> None:
         replace(data, item_table=None),
     ]
     assert len({data.hash, *(one.hash for one in changed)}) == 5
+
+
+def test_a_matrix_counts_repeats_once_and_leaves_the_log_as_it_was() -> None:
+    log = Interactions.from_arrays([0, 0, 0, 1], [1, 1, 2, 0], [1, 2, 3, 4], n_users=2, n_items=3)
+    assert log.offsets.tolist() == [0, 3, 4]
+    assert log.matrix().toarray().tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert log.offsets.tolist() == [0, 3, 4]
+    assert log.items.tolist() == [1, 1, 2, 0]

@@ -133,6 +133,7 @@ class Interactions:
         matrix = csr_array(
             (np.ones(len(self), np.float32), self.items, self.offsets),
             shape=(self.n_users, self.n_items),
+            copy=True,  # what is summed is summed in place, and the log keeps its repeats
         )
         matrix.sum_duplicates()
         matrix.data[:] = 1
