@@ -76,10 +76,12 @@ def record(
     data_hash: str = "",
     seconds: float = 0.0,
     device: str = "",
+    measured_at: str = "",
 ) -> bool:
     """Prints one claim as a JSON line, appends it to its family's file, says whether it holds.
 
-    `device` is named where not the processor did the work.
+    `device` is named where not the processor did the work, and the commit that was `measured_at`
+    where it is not the one that is here now.
     """
     line = {
         "family": family,
@@ -91,7 +93,7 @@ def record(
         "peer": peer,
         "seeds": list(seeds),
         "data_hash": data_hash,
-        "commit": commit(),
+        "commit": measured_at or commit(),
         "machine": device or machine(),
         "seconds": round(seconds, 2),
         "when_utc": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -215,13 +215,19 @@ def test_fewer_digits_find_nearly_the_same(form: str, precision: str, least: int
     assert all(weight.dtype == torch.float32 for weight in model.network.parameters())
 
 
-def test_a_list_in_eight_bits_depends_on_no_one_elses() -> None:
+def test_fewer_digits_follow_the_weights() -> None:
+    """The network in fewer digits is kept between searches, but not past a step of training."""
     model = scattered("residual", "children")
     model.config = model.config.model_copy(update={"search_precision": "int8"})
-    together = model.recommend(HISTORIES, 10)
-    for row in range(len(HISTORIES)):
-        alone = model.recommend(HISTORIES.take(np.array([row])), 10)
-        assert alone.items.tolist() == together.items[row : row + 1].tolist()
+    before = model.recommend(HISTORIES, 10)
+    assert model._searching() is model._searching()
+    with torch.no_grad():
+        model.network.contract.weight.mul_(-1)
+    after = model.recommend(HISTORIES, 10)
+    assert after.scores.tobytes() != before.scores.tobytes()
+    model.network.contract.weight.data.mul_(-1)  # a change that torch does not count
+    model._prepare(model.ids, seed=0)
+    assert model._short is None
 
 
 @pytest.mark.parametrize("softmax", ["children", "level", "vocabulary"])

@@ -1,6 +1,7 @@
 """PRORec: what is aligned, what is distilled, and what the codes end up speaking of."""
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -173,12 +174,16 @@ def test_without_distillation_the_gradient_is_that_of_tiger() -> None:
     model = build(TINY | {"distillation": 0.0, "training": {"epochs": 1}})
     model.fit(data)
     history = torch.from_numpy(Histories.from_rows([[0, 1, 2], [5, 7]]).items.astype(np.int64))
-    ours = torch.autograd.grad(model._loss(history), list(model.network.parameters()))
-    plain = torch.autograd.grad(
-        model.network.spell(history).surprise, list(model.network.parameters())
-    )
-    assert all(torch.equal(a, b) for a, b in zip(ours, plain, strict=True))
-    assert model._learners(0) is model.network
+    weights = list(model.network.parameters())
+    plain = torch.autograd.grad(model.network.spell(history).surprise, weights)
+    model._blocks = {"semantic": np.eye(120, dtype=np.float32)}
+    for weight, is_plain in ((0.0, True), (0.1, False)):
+        model.config = model.config.model_copy(update={"distillation": weight})
+        learners = model._learners(0)
+        assert (learners is model.network) == is_plain
+        ours = torch.autograd.grad(model._loss(history), weights)
+        same = [torch.equal(a, b) for a, b in zip(ours, plain, strict=True)]
+        assert all(same) == is_plain
 
 
 def test_a_summary_changes_no_code() -> None:
@@ -227,6 +232,7 @@ def test_reranking_orders_by_both_and_is_kept(
         both = np.full(120, -np.inf)
         both[plain.items[row]] = plain.scores[row] + 0.7 * told[row, plain.items[row]]
         np.testing.assert_allclose(top.scores[row], np.sort(both)[::-1], atol=1e-4)
+        np.testing.assert_allclose(top.scores[row], both[top.items[row]], atol=1e-4)
         assert sorted(top.items[row]) == list(range(120))
     model.save(tmp_path / "model")
     again = type(model).load(tmp_path / "model").recommend(histories, 120)
@@ -234,6 +240,12 @@ def test_reranking_orders_by_both_and_is_kept(
     few = model.recommend(histories, 3, exclude=ItemSets.from_rows([[top.items[0, 0]], [], []]))
     assert few.items.shape == (3, 3)
     assert top.items[0, 0] not in few.items[0]
+    three = model.recommend(histories, 5, among=np.array([4, 8, 9], np.int32))
+    assert (np.sort(three.items[:, :3], 1) == [4, 8, 9]).all()
+    assert (three.items[:, 3:] == -1).all()
+    assert (three.scores[:, 3:] == -np.inf).all()
+    with pytest.raises(RecipeError, match="set rerank: 0"):
+        model.export(tmp_path / "bundle")
     with pytest.raises(RecipeError, match="set rerank: 0"):
         model.check_servable()
 
@@ -246,3 +258,23 @@ def test_another_recommender_of_stage_one_has_settings_of_its_own() -> None:
         build({"kind": "prorec", "collaborative": OF_DIN | {"n_heads": 2}})
     with pytest.raises(RecipeError, match="'sasrec', 'window_din'"):
         build({"kind": "prorec", "collaborative": {"kind": "gru"}})
+
+
+def test_with_rerank_as_much_is_read_as_either_reads() -> None:
+    stage = STAGE_ONE | {"max_length": 9}
+    for rerank, expected in ((0.0, 5), (0.5, 9)):
+        settings = {"max_length": 5, "rerank": rerank, "collaborative": stage}
+        assert build(TINY | settings).history_length == expected
+
+
+def test_what_stage_one_took_earlier_counts(tmp_path: Path) -> None:
+    data, settings = shop(60), TINY | {"training": {"epochs": 1}}
+    model = build(settings)
+    model.fit(data, TrainContext(folder=tmp_path / "one"))
+    shutil.copytree(tmp_path / "one" / "stage_one", tmp_path / "two" / "stage_one")
+    again = build(settings)
+    report = again.fit(data, TrainContext(folder=tmp_path / "two"))
+    assert again.stage_one is not None
+    assert report.cpu_seconds > again.stage_one.cpu_seconds > 0
+    resumed = build(settings).fit(data, TrainContext(folder=tmp_path / "two"))
+    assert resumed.cpu_seconds < 2 * report.cpu_seconds

@@ -36,6 +36,15 @@ def test_a_range_is_whole_where_the_setting_takes_no_fraction() -> None:
     assert isinstance(zero_to_one.values["models.sasrec.dropout"], Range)
 
 
+def test_a_range_in_a_block_of_several_kinds_is_whole_where_it_must_be() -> None:
+    path = "models.prorec.collaborative.width"
+    searched = resolve({"models": {"prorec": None}, "search": {path: {"low": 16, "high": 64}}})
+    assert Space.of(searched).values == {path: Whole(Range(low=16, high=64))}
+    wrong = resolve({"models": {"prorec": None}, "search": {path: ["wide", 16]}})
+    with pytest.raises(RecipeError, match="'wide' is no value of it"):
+        Space.of(wrong)
+
+
 def test_the_metric_is_what_the_model_stops_by() -> None:
     search = {f"{RANKER}.width": [8, 16]}
     assert Space.of(recipe(search, retriever="sasrec")).metric == "auc-log_loss"

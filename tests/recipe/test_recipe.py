@@ -1,10 +1,13 @@
 """Recipes: what is read, what is laid over it, and what a mistake is answered with."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from etalage.errors import RecipeError
+from etalage.models.registry import build
 from etalage.recipe.recipe import Recipe, load, override, resolve
 
 RECIPE = """
@@ -101,3 +104,27 @@ def test_an_override_opens_an_empty_block() -> None:
     tree: dict = {"models": {"sasrec": None}}
     override(tree, "models.sasrec.training.epochs=5")
     assert tree == {"models": {"sasrec": {"training": {"epochs": 5}}}}
+
+
+def test_a_block_given_in_part_keeps_the_rest_of_its_default_however_deep() -> None:
+    given = {"kind": "prorec", "collaborative": {"training": {"learning_rate": 0.002}}}
+    stage = build(given).config.collaborative
+    default = build({"kind": "prorec"}).config.collaborative
+    assert stage.training == default.training.model_copy(update={"learning_rate": 0.002})
+    assert stage.training.epochs != type(stage)().training.epochs
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        ({"widht": 8}, "prorec.collaborative.widht: unknown key; did you mean 'width'"),
+        ({"kind": "window_din", "window": [1]}, "collaborative.window: unknown key; did you mean"),
+        ({"kind": "window_din", "windows": [0]}, "prorec.collaborative.windows.0: "),
+        ({"training": {"epoch": 3}}, "prorec.collaborative.training.epoch: unknown key; did you"),
+    ],
+)
+def test_faults_in_a_block_of_several_kinds_are_told_as_they_were_given(
+    block: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(RecipeError, match=re.escape(expected)):
+        build({"kind": "prorec", "collaborative": block})

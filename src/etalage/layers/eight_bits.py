@@ -2,7 +2,8 @@
 
 y = s_x s_w (q_x q_w^T) + b: each row of the weights, and each row that comes in, is rounded to
 -127..127 of a scale of its own. Sums of whole numbers are exact, so unlike a product in 16 bits a
-row's result depends neither on the rows beside it nor on the machine.
+row's result depends neither on the rows beside it nor on the machine. What goes in must be the
+same, though: a difference in a last digit can end in another whole number.
 Letters: R rows, D width in, E width out.
 """
 

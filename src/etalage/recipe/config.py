@@ -5,7 +5,7 @@ Fields carry attribute docstrings; they become `--help`, the JSON schema and the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -33,11 +33,41 @@ class ModelConfig(Config):
         kind than the default's has nothing in common with it."""
         if not isinstance(given, dict):
             return given
-        whole = dict(given)
-        for name, field in cls.model_fields.items():
-            part = given.get(name)
-            if isinstance(field.default, Config) and isinstance(part, dict):
-                default = field.default.to_dict()
-                if part.get("kind", default.get("kind")) == default.get("kind"):
-                    whole[name] = default | part
-        return whole
+        fields = cls.model_fields
+        return {
+            name: _laid(fields[name].default, part) if name in fields else part
+            for name, part in given.items()
+        }
+
+
+def _laid(default: Any, given: Any) -> Any:
+    """A block that is given in part over its default, and blocks in it alike."""
+    if not (isinstance(default, Config) and isinstance(given, dict)):
+        return given
+    kind = getattr(default, "kind", None)
+    if given.get("kind", kind) != kind:
+        return given
+    parts = {name: _laid(getattr(default, str(name), None), part) for name, part in given.items()}
+    return default.to_dict() | parts
+
+
+Place = tuple[int | str, ...]
+
+
+def located(kind: type[Config], place: Place) -> tuple[Place, type[Config] | None]:
+    """Where a fault is in what was given, and the block that it ends in, None where in no block.
+
+    Pydantic puts the tag of a block that may be of several kinds after its name.
+    """
+    path, block, tags = [], [kind], False
+    for key in place:
+        if tags:
+            block = [b for b in block if key in get_args(b.model_fields["kind"].annotation)]
+            tags = False
+            continue
+        path.append(key)
+        field = block[0].model_fields.get(str(key)) if block else None
+        parts = [] if field is None else (get_args(field.annotation) or [field.annotation])
+        block = [p for p in parts if isinstance(p, type) and issubclass(p, Config)]
+        tags = field is not None and field.discriminator is not None
+    return tuple(path), block[0] if len(block) == 1 else None

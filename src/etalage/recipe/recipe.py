@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from etalage.errors import RecipeError, did_you_mean
-from etalage.recipe.config import Config
+from etalage.recipe.config import Config, located
 
 
 class SplitRecipe(Config):
@@ -183,10 +183,12 @@ def _explain(error: ValidationError, kind: type[Config], where: str) -> str:
     """One line a fault: its path, what is wrong, and the nearest known key."""
     lines = []
     for fault in error.errors():
-        path = ".".join(map(str, [where, *fault["loc"]] if where else fault["loc"]))
+        place, _ = located(kind, fault["loc"])
+        path = ".".join(map(str, [where, *place] if where else place))
         if fault["type"] == "extra_forbidden":
-            known = _keys(kind, fault["loc"][:-1])
-            hint = did_you_mean(str(fault["loc"][-1]), known) or f"; known: {', '.join(known)}"
+            _, block = located(kind, fault["loc"][:-1])
+            known = [] if block is None else list(block.model_fields)
+            hint = did_you_mean(str(place[-1]), known) or f"; known: {', '.join(known)}"
             lines.append(f"{path}: unknown key{hint}")
         else:
             text = fault["msg"].removeprefix("Value error, ")
@@ -194,13 +196,3 @@ def _explain(error: ValidationError, kind: type[Config], where: str) -> str:
             given = "" if fault["type"] == "value_error" else f"; got {fault['input']!r}"
             lines.append(f"{path}: {text}{given}")
     return "\n".join(lines)
-
-
-def _keys(kind: type[Config], path: tuple[int | str, ...]) -> list[str]:
-    """Keys that a block of settings may have."""
-    for key in path:
-        inner = kind.model_fields[str(key)].annotation
-        if not (isinstance(inner, type) and issubclass(inner, Config)):
-            return []
-        kind = inner
-    return list(kind.model_fields)

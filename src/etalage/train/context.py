@@ -60,6 +60,11 @@ class TrainContext:
         """Returns the same surroundings with what a fit of one model on one table adds."""
         return replace(self, clock=clock, data_hash=data_hash, settings=settings)
 
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file that a run goes on from, whether it is there yet or not."""
+        return None if self.folder is None else self.folder / "checkpoint.safetensors"
+
     def judge_of(self, model: Any) -> Callable[[], dict[str, float]] | None:
         """Returns what measures `model` as it stands; None without a monitor."""
         return None if self.monitor is None else partial(self.monitor, model)

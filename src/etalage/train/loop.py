@@ -79,7 +79,7 @@ def train(
             "Start one, or set table_updates='all'"
         )
     n_steps = -(-n_steps // team.size)
-    path = context.folder / "checkpoint.safetensors" if context.folder else None
+    path = context.checkpoint
     made_of = _made_of(network, config, context)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories, ItemSets, TopK
 from etalage.errors import RecipeError
 from etalage.language.projection import unit_rows
-from etalage.models.generative.alignment import aligned
+from etalage.models.generative.alignment import Aligned, aligned
 from etalage.models.generative.domination import block_reports
 from etalage.models.generative.tiger import TIGER, TIGERConfig
 from etalage.models.network_recommender import NetworkRecommender
@@ -35,7 +35,7 @@ from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
 from etalage.tokenize.tokenizer import Tokenizer
 from etalage.train.config import TrainingConfig
-from etalage.train.context import FitReport, TrainContext
+from etalage.train.context import Clock, FitReport, TrainContext
 from etalage.train.objectives import info_nce
 
 STAGE_ONE = "stage_one."
@@ -49,7 +49,7 @@ class PRORecConfig(TIGERConfig):
 
     kind: Literal["prorec"] = "prorec"  # type: ignore[assignment]
     collaborative: SASRecConfig | WindowDINConfig = Field(
-        SASRecConfig(training=TrainingConfig(epochs=60, batch_size=128, patience=5)),
+        SASRecConfig(training=TrainingConfig(epochs=60, batch_size=128)),
         discriminator="kind",
     )
     """Stage I: the recommender whose item vectors are aligned with the texts; `kind` is sasrec, or
@@ -114,9 +114,14 @@ class PRORec(TIGER):
 
     config_type = PRORecConfig
     config: PRORecConfig
+    recommender: NetworkRecommender
+    """Stage I, where `rerank` asks it."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)
+        if self.config.rerank:
+            read = build(self.config.collaborative).history_length
+            self.history_length = max(self.history_length, read)
         self.stage_one: FitReport | None = None
         """What stage I cost and reached; None in a loaded model."""
         self.domination: dict[str, dict[str, float]] = {}
@@ -128,14 +133,25 @@ class PRORec(TIGER):
         config = self.config
         texts = super()._vectors(data, context)
         stage = aligned(config.collaborative, texts, config.alignment, config.alignment_temperature)
-        folder = None if context.folder is None else context.folder / "stage_one"
-        self.stage_one = stage.fit(data, replace(context, folder=folder))
+        self.stage_one = self._fitted_stage(stage, data, context)
         if config.rerank:
-            self.recommender: NetworkRecommender = stage
+            self.recommender = as_recommender(stage)
         taken, said = stage.blocks()
         # without an alignment nothing taught the projection of the texts
         self._blocks = blocks_of(config.codes_of, taken, said if config.alignment else texts)
         return np.hstack(list(self._blocks.values()))
+
+    def _fitted_stage(self, stage: Aligned, data: Dataset, context: TrainContext) -> FitReport:
+        """Fits stage I, or goes on with it; what it took before this session counts as well."""
+        folder = None if context.folder is None else context.folder / "stage_one"
+        clock = context.clock or Clock()
+        seconds, cpu_seconds = clock.seconds, clock.cpu_seconds
+        report = stage.fit(data, replace(context, folder=folder))
+        # a checkpoint of stage II knows what stage I took
+        if context.checkpoint is None or not context.checkpoint.exists():
+            seconds, cpu_seconds = clock.seconds - seconds, clock.cpu_seconds - cpu_seconds
+            clock.add(max(report.seconds - seconds, 0), max(report.cpu_seconds - cpu_seconds, 0))
+        return report
 
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         report = super()._fit(data, context)
@@ -194,6 +210,14 @@ class PRORec(TIGER):
             np.take_along_axis(top.items, order, 1), np.take_along_axis(top.scores, order, 1)
         )
 
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        """As TIGER; with `rerank` what `recommend` orders by, which is no log-probability."""
+        return super().score(histories)
+
+    def export(self, folder: Path) -> None:
+        self.check_servable()
+        super().export(folder)
+
     def check_servable(self) -> None:
         super().check_servable()
         if self.config.rerank:
@@ -206,8 +230,7 @@ class PRORec(TIGER):
         if not self.config.rerank:
             return super()._arrays()
         weights = weights_of(self.recommender.network)
-        alone = {name: w for name, w in weights.items() if not name.startswith("projection.")}
-        return super()._arrays() | {f"{STAGE_ONE}{name}": w for name, w in alone.items()}
+        return super()._arrays() | {f"{STAGE_ONE}{name}": w for name, w in weights.items()}
 
     def _restore(self, arrays: dict[str, NDArray[Any]], folder: Path) -> None:
         names = [name for name in arrays if name.startswith(STAGE_ONE)]
@@ -216,6 +239,15 @@ class PRORec(TIGER):
         if self.config.rerank:
             self.recommender = build(self.config.collaborative)
             self.recommender.restore(weights, folder)
+
+
+def as_recommender(stage: Aligned) -> NetworkRecommender:
+    """What stage I learnt, without the texts that it learnt from."""
+    model: NetworkRecommender = build(stage.config)
+    weights = weights_of(stage.network)
+    alone = {name: w for name, w in weights.items() if not name.startswith("projection.")}
+    model.restore(alone, Path())
+    return model
 
 
 def blocks_of(

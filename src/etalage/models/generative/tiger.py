@@ -90,9 +90,8 @@ class TIGERConfig(ModelConfig):
     n_beams: int = Field(20, ge=1)
     """Beams kept when writing; a longer list asked for takes as many as it has places."""
     search_precision: Literal["float32", "bfloat16", "int8"] = "float32"
-    """Number format of the products of a search. Both shorter ones take about two thirds of the
-    time where the processor has units for them, and change some places of a list; int8 holds
-    weights in a quarter of the memory, and a list in it depends on no one else's."""
+    """Number format of the products of a search. For many lists at once both shorter ones take
+    about two thirds of the time, where the processor has units for them, and change some places."""
     training: TrainingConfig = TrainingConfig(
         epochs=12, batch_size=128, learning_rate=4e-3, schedule="cosine", warmup_steps=50
     )
@@ -124,6 +123,7 @@ class TIGER(Recommender):
         self.history_length = self.config.max_length
         self.health: HealthReport | None = None
         """Figures of the ids, after `fit`; None in a loaded model."""
+        self._short: tuple[tuple[Any, ...], CodeNetwork] | None = None
 
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         settings = self.config.training
@@ -223,12 +223,17 @@ class TIGER(Recommender):
         network, precision = self.network, self.config.search_precision
         if precision == "float32":
             return network
-        shared = {id(part): part for part in (network.trie, network.codes)}
-        network = copy.deepcopy(network, shared)
-        if precision == "int8":
-            in_eight_bits(network)
-            return network
-        return network.to(torch.bfloat16)
+        # every step counts up the versions of what it moves
+        versions = (precision, *(weight._version for weight in network.parameters()))
+        if self._short is None or self._short[0] != versions:
+            shared = {id(part): part for part in (network.trie, network.codes)}
+            short = copy.deepcopy(network, shared)
+            if precision == "int8":
+                in_eight_bits(short)
+            else:
+                short.to(torch.bfloat16)
+            self._short = versions, short
+        return self._short[1]
 
     def check_servable(self) -> None:
         check_form(self.config)
@@ -265,6 +270,7 @@ class TIGER(Recommender):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(seed, "tiger"))
             self.network = NETWORKS[self.config.network](ids, self.config).eval()
+        self._short = None
 
     def _wanted(
         self, exclude: ItemSets | None, among: NDArray[np.int32] | None

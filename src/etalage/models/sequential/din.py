@@ -8,7 +8,7 @@ Letters: B people, C candidates, T history length, W windows, D width, H width o
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -38,7 +38,9 @@ class WindowDINConfig(ModelConfig):
     kind: Literal["window_din"] = "window_din"
     width: int = Field(64, ge=1)
     """Numbers in an item vector."""
-    windows: tuple[int, ...] = Field((5, 4, 2, 2, 1, 1, 1, 1, 1, 1), min_length=1)
+    windows: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (5, 4, 2, 2, 1, 1, 1, 1, 1, 1), min_length=1
+    )
     """Items of each window, oldest first; a window is the mean of its items."""
     attention_width: int = Field(36, ge=1)
     """Width inside what weighs a window."""

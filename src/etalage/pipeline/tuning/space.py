@@ -12,7 +12,7 @@ from pydantic import ValidationError, model_validator
 from etalage.errors import RecipeError, did_you_mean
 from etalage.models.registry import Role, build
 from etalage.pipeline.monitors import check_monitors
-from etalage.recipe.config import Config, ModelConfig
+from etalage.recipe.config import Config, ModelConfig, located
 from etalage.recipe.recipe import Recipe, checked, put
 
 RANKER = "ranking.ranker"
@@ -224,5 +224,6 @@ def _faults(keys: tuple[str, ...], config: ModelConfig, value: Any) -> list[str]
     try:
         type(config).model_validate(tree)
     except ValidationError as error:
-        return [f["msg"] for f in error.errors() if f["loc"][: len(keys)] == keys]
+        places = ((f["msg"], located(type(config), f["loc"])[0]) for f in error.errors())
+        return [message for message, place in places if place[: len(keys)] == keys]
     return []
