@@ -8,6 +8,7 @@ from torch import nn
 
 from etalage.layers import eight_bits
 from etalage.layers.eight_bits import EightBitLinear, columns_of, in_eight_bits, rounded
+from etalage.layers.mlp import Logit
 
 
 def layer(width: int, out: int, seed: int, *, bias: bool = True) -> nn.Linear:
@@ -76,9 +77,10 @@ def test_some_columns_are_those_columns() -> None:
 
 
 def test_every_linear_layer_is_replaced_and_nothing_else() -> None:
-    network = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 2)))
-    names = [type(part).__name__ for part in in_eight_bits(network).modules()]
-    assert names == ["Sequential", "EightBitLinear", "Sequential", "ReLU", "EightBitLinear"]
+    network = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 2)), Logit(2))
+    kinds = [type(part) for part in in_eight_bits(network).modules()]
+    linear = EightBitLinear
+    assert kinds == [nn.Sequential, linear, nn.Sequential, nn.ReLU, linear, Logit]
 
 
 def test_what_is_no_number_stays_none() -> None:

@@ -57,9 +57,9 @@ def rounded(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def in_eight_bits(network: nn.Module) -> nn.Module:
-    """Puts an EightBitLinear in the place of every linear layer of a network, and returns it."""
+    """Puts an EightBitLinear in the place of every plain linear layer inside a network."""
     for name, part in network.named_children():
-        if isinstance(part, nn.Linear):
+        if type(part) is nn.Linear:  # what derives from it may answer otherwise
             setattr(network, name, EightBitLinear(part))
         else:
             in_eight_bits(part)
