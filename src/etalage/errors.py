@@ -42,6 +42,10 @@ class CapacityError(EtalageError):
     """The machine cannot hold or do what was asked."""
 
 
+class AnswerError(EtalageError):
+    """A language model cannot be asked, or does not answer enough of what it was asked."""
+
+
 class MissingExtraError(EtalageError):
     """An optional part is not installed."""
 
