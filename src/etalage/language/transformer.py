@@ -45,7 +45,7 @@ class TransformerEncoder:
     def __init__(self, model: str | Path, device: str = "cpu") -> None:
         with naming_extras():
             import sentence_transformers
-        with _quiet():
+        with quiet_loading():
             try:
                 # a model kept in half precision is slow on processors, and its sums are rough
                 self._model: Any = sentence_transformers.SentenceTransformer(
@@ -135,7 +135,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Shows no bar for the loading of weights."""
     from transformers.utils import logging
 
