@@ -7,6 +7,7 @@ from pathlib import Path
 from etalage.data.simulated import SimulatedConfig
 from etalage.models.generative.spelling import SpellingConfig
 from etalage.models.registry import MODELS, RANKERS, model_type
+from etalage.pipeline.knowledge import KnowledgeRecipe, SamplingRecipe
 from etalage.recipe.config import Config
 from etalage.recipe.recipe import DataRecipe, RankingRecipe, Recipe, SplitRecipe
 from etalage.train.config import TrainingConfig
@@ -20,6 +21,8 @@ RECIPES = {
     "tokens": SpellingConfig,
     "ranking": RankingRecipe,
     "training (of any model with a network)": TrainingConfig,
+    "knowledge (of `etalage knowledge`)": KnowledgeRecipe,
+    "knowledge sampling": SamplingRecipe,
 }
 
 

@@ -24,7 +24,10 @@ def test_the_readme_is_short() -> None:
     assert README.count("\n") < 150
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/your-data.md", "docs/text-encoders.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/your-data.md", "docs/text-encoders.md", "docs/language-models.md"],
+)
 def test_python_in_the_pages_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = "\n".join(blocks((ROOT / page).read_text(encoding="utf-8"), "python"))
     exec(compile(code, page, "exec"), {})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from etalage.errors import RecipeError, did_you_mean
 from etalage.language.request import Request, Usage
@@ -42,30 +41,18 @@ class Price(Config):
         return self.cost(Usage(read, request.sampling.max_tokens))
 
 
-def price_of(path: Path, model: str) -> Price:
-    """Reads the price of a model from a YAML table: `{model: {prompt: 0.15, completion: 0.6}}`.
+def price_of(prices: Mapping[str, Price], model: str) -> Price | None:
+    """Returns the price of a model in a table; None where the table is empty.
 
     Raises:
-        RecipeError: when there is no such file, no such model in it, or no price.
+        RecipeError: when the table has other models only.
     """
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot read the prices in {path}: {error}") from error
-    if not isinstance(table, dict) or model not in table:
-        known = [str(name) for name in table] if isinstance(table, dict) else []
+    if prices and model not in prices:
         raise RecipeError(
-            f"{path} has no price of {model!r}{did_you_mean(model, known)}; it has "
-            f"{', '.join(known) or 'none'}. Write {model}: {{prompt: 0.15, completion: 0.6}}, each "
-            "for a million tokens"
+            f"there is no price of {model!r}{did_you_mean(model, prices)}; there are prices of "
+            f"{', '.join(prices)}"
         )
-    try:
-        return Price.model_validate(table[model])
-    except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, one['loc']))} {one['msg'].lower()}" for one in error.errors()
-        )
-        raise RecipeError(f"the price of {model!r} in {path}: {said}") from error
+    return prices.get(model)
 
 
 def estimated(request: Request) -> int:

@@ -36,6 +36,8 @@ class ItemRequests:
         self, data: Dataset, template: Template, sampling: Sampling, as_json: bool = False
     ) -> None:
         self._ask = partial(template.request, sampling=sampling, as_json=as_json)
+        self.ids = data.items.ids
+        """What the shop calls its items."""
         self._titles = titles_of(data)
         table = data.item_table
         self._more = {
@@ -77,6 +79,8 @@ class UserRequests:
         self, data: Dataset, template: Template, sampling: Sampling, as_json: bool = False
     ) -> None:
         self._ask = partial(template.request, sampling=sampling, as_json=as_json)
+        self.ids = data.users.ids
+        """What the shop calls its people."""
         self._titles = titles_of(data)
         frame = data.interactions.frame
         self._items = frame["item"].to_numpy()

@@ -62,8 +62,7 @@ class LocalModel:
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise DataError(f"{folder} holds no model: there is no config.json in it")
+        self.name = folder_name(folder)
         offline = {"local_files_only": True, "trust_remote_code": False}
         dtype = torch.float32 if device == "cpu" else "auto"
         try:
@@ -80,8 +79,6 @@ class LocalModel:
         self._model = model.eval().to(device)
         self._device = device
         self._batch_size = batch_size
-        parts = sorted(path for pattern in PARTS for path in folder.glob(pattern))
-        self.name = named(folder.resolve().name, sha256_of(*parts)[:16])
         text_config = model.config.get_text_config()
         self.width = int(text_config.hidden_size)
         """D of `embed`."""
@@ -202,6 +199,18 @@ class LocalModel:
                 continue
             finish_reason = "length" if last is None else "stop"
             yield Result(request, text, finish_reason, usage, self.name, seconds)
+
+
+def folder_name(folder: Path) -> str:
+    """Names the model in a folder by all that its answers depend on; nothing of it is loaded.
+
+    Raises:
+        DataError: when there is no model in the folder.
+    """
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder} holds no model: there is no config.json in it")
+    parts = sorted(path for pattern in PARTS for path in folder.glob(pattern))
+    return named(folder.resolve().name, sha256_of(*parts)[:16])
 
 
 class _Draw:

@@ -19,7 +19,7 @@ from etalage.language.untrusted import DESCRIPTION, TITLE, cleaned, fenced
 
 HISTORY = 30
 """Titles of a history that are read, the newest."""
-FACET_LENGTH, LIST_LENGTH = 120, 5
+PHRASE_LENGTH, LIST_LENGTH = 80, 3
 """Of an answer in JSON: characters of a phrase, and phrases of a facet."""
 
 FACETS = {
@@ -49,7 +49,7 @@ USER = (
 )
 AS_JSON = (
     " Answer with one JSON object whose keys are these respects, each with a list of at most "
-    f"{LIST_LENGTH} short phrases."
+    f"{LIST_LENGTH} phrases of at most six words."
 )
 
 
@@ -74,7 +74,7 @@ class Template:
         phrases = {
             "type": "array",
             "maxItems": LIST_LENGTH,
-            "items": {"type": "string", "maxLength": FACET_LENGTH},
+            "items": {"type": "string", "maxLength": PHRASE_LENGTH},
         }
         return canonical(
             {

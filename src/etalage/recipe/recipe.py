@@ -105,6 +105,11 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
         RecipeError: for a file that is missing or is no YAML, a key that does not exist (with
             the nearest that does), or a value of the wrong type.
     """
+    return resolve(read(path), overrides)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads the plain values of a recipe file; RecipeError where it is missing or is no YAML."""
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -120,7 +125,7 @@ def load(path: Path, overrides: list[str] | None = None) -> Recipe:
         raise RecipeError(f"{path} is empty; `etalage demo` leaves a recipe.yaml to start from")
     if not isinstance(tree, dict):
         raise RecipeError(f"{path} holds {type(tree).__name__}; expected keys and values")
-    return resolve(tree, overrides)
+    return tree
 
 
 def resolve(tree: dict[str, Any], overrides: list[str] | None = None) -> Recipe:
