@@ -100,7 +100,7 @@ def test_mistakes_are_named(shop: Server) -> None:
     for change, said in [
         ("domain=movie", "did you mean 'movies'?"),
         ("modell=x", "unknown key; did you mean 'model'?"),
-        ("model=qwen3", "no price of 'qwen3'; did you mean 'qwen3-8b'?"),
+        ("model=qwen2.5", "no price of 'qwen2.5'; did you mean 'qwen2.5-7b'?"),
         ("server=localhost", "the address of a server is http://HOST:PORT"),
         ("api_key_env=NO_SUCH_KEY", "NO_SUCH_KEY is not set"),
     ]:

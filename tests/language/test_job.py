@@ -174,6 +174,18 @@ def test_a_job_that_was_killed_repeats_nothing_and_loses_nothing(
         assert len(answers) == 60
 
 
+def test_ctrl_c_ends_a_job_at_once(server: Server, tmp_path: Path) -> None:
+    server.fault = lambda call, prompt: "held" if call > 9 else ""
+    job = started(server, tmp_path / "answers", 60)
+    wait_for(lambda: server.under_way and all_held(server))
+    began = time.monotonic()
+    job.send_signal(signal.SIGINT)
+    _, error = job.communicate()
+    assert time.monotonic() - began < 5
+    assert job.returncode == -signal.SIGINT, error
+    assert n_kept(tmp_path / "answers") == 9
+
+
 def all_held(server: Server) -> bool:
     """Whether nothing moves any more: every call under way waits at the gate."""
     before = (server.calls, server.under_way, sum(server.answered.values()))
@@ -211,7 +223,7 @@ def test_two_jobs_do_not_ask_the_same(server: Server, answers: Answers) -> None:
 
 
 def test_a_server_with_every_fault_is_worked_through(server: Server, answers: Answers) -> None:
-    faults = ["429 0.1", "500", "503", "drop", "malformed", "slow 0.8", "cut", "strange"]
+    faults = ["429 0.1", "500", "503", "drop", "malformed", "slow 2.5", "cut", "strange"]
     seen: set[str] = set()
 
     def fault(call: int, prompt: str) -> str:
@@ -221,13 +233,14 @@ def test_a_server_with_every_fault_is_worked_through(server: Server, answers: An
         return faults[len(seen) % len(faults)]
 
     server.fault = fault
-    report = run(questions(titles(40)), model_of(server, deadline_s=0.7), answers, price=PRICE)
+    asked = questions(titles(40))
+    server.learn(asked)
+    report = run(asked, model_of(server, deadline_s=2.0), answers, price=PRICE)
     assert report.n_answered == 40
     assert report.coverage == 1
-    assert set(server.answered.values()) <= {1, 2}  # a slow machine may miss a deadline, too
-    if set(server.answered.values()) == {1}:
-        assert report.usage == usage_of(server)
-        assert report.n_lost_tries == 40
+    assert set(server.answered.values()) == {1}
+    assert report.usage == usage_of(server)
+    assert report.n_lost_tries == 40
 
 
 def test_one_in_a_hundred_may_be_without_an_answer(server: Server, answers: Answers) -> None:
@@ -253,7 +266,7 @@ def test_more_failures_are_an_error_that_says_why_and_goes_on(
     with pytest.raises(AnswerError) as caught:
         run(asked, model_of(server), answers)
     said = str(caught.value)
-    assert "4 requests have no answer (4 times: 400 Bad Request: fault 400)" in said
+    assert "4 requests failed (4 times: 400 Bad Request: fault 400)" in said
     assert "dead-letters.jsonl" in said
     assert "36 of 40 answers are kept" in said
     server.fault = lambda call, prompt: ""

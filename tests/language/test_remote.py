@@ -1,20 +1,25 @@
 """A model behind HTTP: what it answers is what the model says, whatever happens on the way."""
 
 import json
+import shutil
 import socket
+import ssl
+import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.language.server import TINY, Server, questions, titles
+from tests.language.server import TINY, Server, questions, serving, titles
 
 from etalage.errors import AnswerError, RecipeError
 from etalage.language import pace, remote
+from etalage.language.chat import read_chat
 from etalage.language.pace import MOST_TRIES, START, Pace
 from etalage.language.remote import RemoteModel
-from etalage.language.request import Failure, Request, Result
+from etalage.language.request import Failure, Request, Result, Usage
 from etalage.language.wire import _wait_s
 
 
@@ -71,6 +76,7 @@ def test_what_passes_is_tried_again(server: Server, tiny: Any, fault: str) -> No
 
 @pytest.mark.parametrize("fault", ["slow 1", "trickle"])
 def test_a_call_has_a_deadline_however_it_is_spent(server: Server, fault: str) -> None:
+    server.learn(questions(["Heat"]))
     server.fault = lambda call, prompt: fault if call == 1 else ""
     began = time.monotonic()
     found = list(model_of(server, deadline_s=0.5).generate(questions(["Heat"])))
@@ -201,7 +207,7 @@ def test_a_run_that_is_left_ends_its_calls(server: Server) -> None:
     run = model_of(server, deadline_s=60.0).generate(questions(titles(50)))
     next(run)
     began = time.monotonic()
-    run.close()  # type: ignore[attr-defined]
+    run.close()
     assert time.monotonic() - began < 2
 
 
@@ -238,6 +244,43 @@ def test_an_address_that_is_none_is_named(bad: str) -> None:
     with pytest.raises(RecipeError, match="address of a server") as caught:
         RemoteModel(bad, TINY)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("counted", "expected"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 4, "more": {}}, Usage(3, 4)),
+        ({"prompt_tokens": 3}, None),
+        ({"prompt_tokens": None, "completion_tokens": None}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_what_is_not_counted_is_no_error(counted: Any, expected: Usage | None) -> None:
+    said = {"message": {"content": "half \ud83c"}, "finish_reason": None}
+    found = read_chat(questions(["Heat"])[0], {"choices": [said], "usage": counted})
+    assert isinstance(found, Result)
+    assert (found.usage, found.finish_reason, found.text) == (expected, "", "half ?")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_a_certificate_must_be_trusted(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+         certificate, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+         "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(server.model, context) as safe:
+        assert safe.url.startswith("https://")
+        with pytest.raises(AnswerError, match="its certificate is not accepted"):
+            list(model_of(safe).generate(questions(["Heat"])))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert len(texts(list(model_of(safe).generate(questions(titles(5)))))) == 5
 
 
 def test_what_somebody_did_stays_here_unless_allowed(server: Server) -> None:

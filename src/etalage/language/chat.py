@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from etalage.language.request import Failure, Request, Result, Usage
+from etalage.language.texts import readable
 from etalage.language.wire import Trouble
 
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
@@ -43,17 +44,21 @@ def read_chat(
         choice = body["choices"][0]
         text = choice["message"]["content"] or ""
         finish_reason = str(choice.get("finish_reason") or "")
-        counted = body.get("usage")
-        usage = (
-            Usage(int(counted["prompt_tokens"]), int(counted["completion_tokens"]))
-            if counted
-            else None
-        )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        usage = _usage(body.get("usage"))
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         said = json.dumps(body)[:120]
         raise Trouble("broken", f"an answer that is no chat completion: {said}") from error
     if not isinstance(text, str) or not text.strip():
         why = f" ({finish_reason})" if finish_reason else ""
         return Failure(request, f"the answer is empty{why}", tries, usage)
     model = str(body.get("model") or "")
-    return Result(request, text, finish_reason, usage, model, seconds, tries)
+    return Result(request, readable([text])[0], finish_reason, usage, model, seconds, tries)
+
+
+def _usage(said: Any) -> Usage | None:
+    """What was counted; None unless both numbers are there."""
+    counts = said or {}
+    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if isinstance(prompt, int) and isinstance(completion, int):
+        return Usage(prompt, completion)
+    return None

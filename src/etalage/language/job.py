@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from time import monotonic
 
 from rich.console import Console
@@ -143,9 +144,11 @@ class _Job:
                 # more than one round only where what is left of a budget is less than all that is
                 # under way could cost
                 while not self.is_over:
-                    for outcome in self.model.generate(self._feed()):
-                        self._take(outcome)
-                        bar.advance(task)
+                    # closed whatever happens here, or calls under way would outlive the job
+                    with closing(self.model.generate(self._feed())) as outcomes:
+                        for outcome in outcomes:
+                            self._take(outcome)
+                            bar.advance(task)
         except AnswerError as error:
             raise AnswerError(f"{error}. {self._state()}") from error
         finally:
@@ -154,7 +157,7 @@ class _Job:
         if is_short and self.report.stopped_by in ("", "failures"):
             why = "; ".join(f"{n:,} times: {reason}" for reason, n in self.reasons.most_common(3))
             raise AnswerError(
-                f"{self.report.n_failed:,} requests have no answer ({why}); they are listed in "
+                f"{self.report.n_failed:,} requests failed ({why}); they are listed in "
                 f"{self.answers.dead_letters}. {self._state()}"
             )
         return self.report

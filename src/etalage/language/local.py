@@ -5,7 +5,7 @@ Letters: B requests read together, S prompt tokens, V words, N texts, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -19,6 +19,7 @@ from etalage.errors import DataError, naming_extras
 from etalage.language.request import (
     Failure,
     Message,
+    Outcomes,
     Request,
     Result,
     Sampling,
@@ -90,7 +91,7 @@ class LocalModel:
         own = self._tokenizer.pad_token_id
         self._pad = own if own is not None else self._ends[0] if self._ends else 0
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Result | Failure]:
+    def generate(self, requests: Iterable[Request]) -> Outcomes:
         """Yields one outcome a request; those that are read together come together."""
         left = iter(requests)
         while window := list(islice(left, WINDOW * self._batch_size)):
@@ -163,9 +164,7 @@ class LocalModel:
         ids: list[int] = self._tokenizer(text, add_special_tokens=is_plain)["input_ids"]
         return ids
 
-    def _together(
-        self, pairs: list[tuple[list[int], Request]], sampling: Sampling
-    ) -> Iterator[Result | Failure]:
+    def _together(self, pairs: list[tuple[list[int], Request]], sampling: Sampling) -> Outcomes:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from etalage.errors import AnswerError, RecipeError
 from etalage.language.chat import CHAT, EMBEDDINGS, chat_body, read_chat
 from etalage.language.pace import MOST_TRIES, Pace, backoff_s, concurrently
-from etalage.language.request import Failure, Request, Result, named
+from etalage.language.request import Failure, Outcomes, Request, Result, named
 from etalage.language.texts import readable
 from etalage.language.wire import Trouble, Wire
 
@@ -75,14 +75,14 @@ class RemoteModel:
         self.pace = Pace(most_at_once)
         """How much is asked at once now."""
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Result | Failure]:
+    def generate(self, requests: Iterable[Request]) -> Outcomes:
         """Yields one outcome a request, as they come.
 
         Raises:
             AnswerError: when the server cannot be reached, or refuses everything.
             RecipeError: when what somebody did would leave this machine, and may not.
         """
-        return self._all(self._answer, map(self._allowed, requests))
+        yield from self._all(self._answer, map(self._allowed, requests))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Returns float32 (N, D), as the server gives them.

@@ -7,7 +7,7 @@ Letters: N texts, D width.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Literal, Protocol
@@ -118,6 +118,9 @@ class Failure:
     """Tokens that were counted all the same."""
 
 
+Outcomes = Generator[Result | Failure, None, None]
+
+
 class LanguageModel(Protocol):
     """Anything that answers: a folder with weights, or a server."""
 
@@ -125,8 +128,9 @@ class LanguageModel(Protocol):
     def name(self) -> str:
         """Names what answers, its revision included: a part of every key."""
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Result | Failure]:
-        """Yields one outcome a request, in any order; takes requests only as it needs them.
+    def generate(self, requests: Iterable[Request]) -> Outcomes:
+        """Yields one outcome a request, in any order; takes requests only as it needs them, and
+        ends what is under way when it is closed.
 
         Raises:
             AnswerError: when nothing more can be asked; every answer there was came before.
