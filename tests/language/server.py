@@ -156,7 +156,15 @@ class _Handler(BaseHTTPRequestHandler):
                 if "usage" in found:
                     state.prompt_tokens += found["usage"]["prompt_tokens"]
                     state.completion_tokens += found["usage"]["completion_tokens"]
-            self.send(200, content)
+            if fault == "chunked":
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for part in (content[:50], content[50:]):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+                self.wfile.write(b"0\r\n\r\n")
+            else:
+                self.send(200, content)
 
     def send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
