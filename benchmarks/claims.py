@@ -26,7 +26,7 @@ QUICK = {
     "generative": ["generator_serving.py"],
 }
 LONG = {
-    "house": ["sasrec_quality.py", "demos.py", "peer_speed.py"],
+    "house": ["sasrec_quality.py", "demos.py", "peer_speed.py", "answers.py"],
     "ranking": [
         "ctr_quality.py",
         "ctr_speed.py",
