@@ -25,6 +25,12 @@ class Case:
 
 TOKENS = {"n_levels": 3, "n_codes": 8, "vector_width": 16, "limits": {"max_collision_rate": None}}
 
+GRAPH = {
+    "width": 16,
+    "max_length": 12,
+    "training": {"epochs": 60, "batch_size": 64, "learning_rate": 0.02},
+}
+
 CASES = [
     Case("popularity", toy=stairs, without_history="popular"),
     Case("item_knn", {"n_neighbours": 20}, toy=checkerboard),
@@ -85,4 +91,10 @@ CASES = [
         without_history="beginnings",
         exportable=True,
     ),
+    Case("gf_cf", {"n_factors": 8}, toy=checkerboard),
+    Case("mf", GRAPH, toy=checkerboard, exportable=True),
+    Case("lightgcn", GRAPH | {"n_layers": 2}, toy=checkerboard, exportable=True),
+    Case("ultragcn", GRAPH | {"spread": 0.1}, toy=checkerboard, exportable=True),
+    Case("simgcl", GRAPH | {"n_layers": 2, "contrast": 0.03}, toy=checkerboard, exportable=True),
+    Case("xsimgcl", GRAPH | {"n_layers": 2, "contrast": 0.03}, toy=checkerboard, exportable=True),
 ]

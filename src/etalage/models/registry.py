@@ -19,6 +19,12 @@ MODELS: dict[str, str] = {
     "window_din": "etalage.models.sequential.din:WindowDIN",
     "tiger": "etalage.models.generative.tiger:TIGER",
     "prorec": "etalage.models.generative.prorec:PRORec",
+    "gf_cf": "etalage.models.graph.gfcf:GFCF",
+    "mf": "etalage.models.graph.mf:MF",
+    "lightgcn": "etalage.models.graph.lightgcn:LightGCN",
+    "ultragcn": "etalage.models.graph.ultragcn:UltraGCN",
+    "simgcl": "etalage.models.graph.simgcl:SimGCL",
+    "xsimgcl": "etalage.models.graph.simgcl:XSimGCL",
 }
 RANKERS: dict[str, str] = {
     "counts": "etalage.models.ranking.counts:Counts",

@@ -85,6 +85,64 @@ def sampled_cross_entropy(
     )
 
 
+class _SharedSoftmax(torch.autograd.Function):
+    """Mean of -log softmax over a row's own target and what all rows share, a chunk at a time.
+
+    As above, the gradient is computed beside the value, while the logits are in the cache.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, own: Tensor, shared: Tensor, same: Tensor, shift: float
+    ) -> Tensor:
+        n_rows, chunk = len(states), 256
+        of_states, of_own = torch.empty_like(states), torch.empty_like(own)
+        of_shared = torch.zeros_like(shared)
+        total = torch.zeros((), dtype=torch.float64)
+        for start in range(0, n_rows, chunk):
+            rows = slice(start, start + chunk)
+            h, e, column = states[rows], own[rows], same[rows]
+            right = (h * e).sum(1, keepdim=True)  # (chunk, 1)
+            logits = (h @ shared.T).add_(shift)  # (chunk, K)
+            is_same = (column >= 0).nonzero().squeeze(1)
+            logits[is_same, column[is_same]] = -torch.inf
+            highest = torch.maximum(logits.amax(1, keepdim=True), right)
+            powers = logits.sub_(highest).exp_()  # in place
+            power = (right - highest).exp_()
+            sums = powers.sum(1, keepdim=True) + power
+            total += (sums.log() + highest - right).sum().double()
+            share = 1 / (n_rows * sums)
+            pull = power * share - 1 / n_rows
+            of_states[rows] = (powers @ shared) * share + pull * e
+            of_own[rows] = pull * h
+            of_shared += powers.T @ (h * share)
+        ctx.save_for_backward(of_states, of_own, of_shared)
+        return (total / max(n_rows, 1)).to(states.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        of_states, of_own, of_shared = ctx.saved_tensors
+        return grad * of_states, grad * of_own, grad * of_shared, None, None
+
+
+def shared_softmax(
+    states: Tensor, own: Tensor, shared: Tensor, same: Tensor, *, temperature: float, shift: float
+) -> Tensor:
+    """Mean of -log of e^(cos(h, e) / T) over itself + Σ_k e^(cos(h, e_k) / T + shift).
+
+    Args:
+        states: h, (P, D).
+        own: the target e of each, (P, D).
+        shared: what all are told apart from, (K, D).
+        same: which of `shared` is a row's own target and does not count, int64 (P,); -1 for none.
+        temperature: T.
+        shift: log of how many each of `shared` stands for.
+    """
+    states, own, shared = (nn.functional.normalize(x, dim=-1) for x in (states, own, shared))
+    loss: Tensor = _SharedSoftmax.apply(states / temperature, own, shared, same, shift)
+    return loss
+
+
 def generalised_bce(
     hidden: Tensor, weight: Tensor, targets: Tensor, negatives: Tensor, calibration: float
 ) -> Tensor:

@@ -1,0 +1,246 @@
+"""What do all graph models share? A vector a node, the way to the loss, and how people are read.
+
+A model of this room says which vectors the nodes start from, how these meet their neighbours, and
+what a mistake is worth. The rest is here: batches, training, serving, files.
+
+Letters: U users, N items, V = U + N nodes, D width, L layers, B people or pairs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from etalage.data.dataset import Dataset
+from etalage.data.ragged import Histories
+from etalage.data.split import Queries
+from etalage.layers.propagation import Propagation, bipartite, inverse_root
+from etalage.models.arrays import load_arrays, save_arrays
+from etalage.models.graph.folding import FoldIn, fitted_map, unit_rows
+from etalage.models.graph.pairs import Batch, Pairs, Sampling
+from etalage.models.recommender import Recommender
+from etalage.recipe.config import ModelConfig
+from etalage.seeds import torch_seed
+from etalage.train.config import TrainingConfig
+from etalage.train.context import FitReport, TrainContext
+from etalage.train.loop import train
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+class EmbeddingConfig(ModelConfig):
+    """Settings that all models with a vector a node share."""
+
+    width: int = Field(64, ge=1)
+    """Numbers in a vector."""
+    spread: float = Field(0.1, gt=0)
+    """Standard deviation of the vectors before training."""
+    sampling: Sampling = "edge"
+    """Pairs of an epoch: those of the log, or of users drawn evenly ("user")."""
+    max_length: int = Field(200, ge=1)
+    """Newest history items that are read of someone who is folded in."""
+    training: TrainingConfig = TrainingConfig(epochs=100, batch_size=8192, learning_rate=0.005)
+    """The loop; batch_size counts pairs, and each batch costs one propagation."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Who took what, as the training log says."""
+
+    seen: csr_array  # (U, N) ones
+
+    @property
+    def n_users(self) -> int:
+        return int(self.seen.shape[0])
+
+    @property
+    def n_items(self) -> int:
+        return int(self.seen.shape[1])
+
+    @cached_property
+    def adjacency(self) -> Propagation:
+        """D^-1/2 A D^-1/2 over users and, after them, items, (V, V)."""
+        return bipartite(self.seen)
+
+    @cached_property
+    def user_degrees(self) -> NDArray[np.int64]:
+        """Items of each user, (U,)."""
+        return np.diff(self.seen.indptr).astype(np.int64)
+
+    @cached_property
+    def item_degrees(self) -> NDArray[np.int64]:
+        """Users of each item, (N,)."""
+        return np.bincount(self.seen.indices, minlength=self.n_items)
+
+
+class Nodes(nn.Module):
+    """A vector a node, and what becomes of it: layer 0 is the end of matrix factorisation.
+
+    Subclasses change `start`, what nodes are before they meet, or `forward` and `through_items`.
+    """
+
+    def __init__(self, graph: Graph, config: EmbeddingConfig) -> None:
+        super().__init__()
+        self.graph = graph
+        n_nodes = graph.n_users + graph.n_items
+        self.vectors = nn.Parameter(torch.randn(n_nodes, config.width) * config.spread)
+
+    def start(self) -> Tensor:
+        """X⁰ (V, D), users first."""
+        return self.vectors
+
+    def forward(self) -> Tensor:
+        """Z (V, D), what is learnt by and scored with."""
+        return self.start()
+
+    def through_items(self) -> Tensor:
+        """What each item hands to its users, (N, D): a user is the sum over their items, / sqrt(d).
+
+        Where nothing is propagated, it is what one layer would hand.
+        """
+        return self.start()[self.graph.n_users :]
+
+
+class EmbeddingRecommender(Recommender):
+    """score(i) = z_u · z_i.
+
+    `score_queries` takes the vector that a user of the log learnt. `score` reads a history alone,
+    and folds a person in: what a user vector gets through items, the part that is the user's own
+    left out, and mapped to the learnt vectors by the ridge regression of these on it.
+    """
+
+    config: EmbeddingConfig
+    is_cosine: bool = False
+    """Whether scores are cosines, or plain products."""
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__(config)
+        self.history_length = self.config.max_length
+
+    def network(self, graph: Graph, data: Dataset) -> Nodes:
+        """What is trained."""
+        return Nodes(graph, self.config)
+
+    @abstractmethod
+    def loss(self, network: Nodes, batch: Batch) -> Tensor:
+        """Mean loss of a batch."""
+
+    def n_negatives(self) -> int | None:
+        """Negatives shared by a batch; None where each pair has one of its own."""
+        return None
+
+    def table_decay(self) -> float:
+        """Weight of half the squares of all vectors in the loss of every step."""
+        return 0.0
+
+    def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
+        self.n_items = data.n_items
+        graph = Graph(data.interactions.matrix())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(context.seed, "graph"))
+            network = self.network(graph, data)
+        config = self.config.training
+        pairs = Pairs(graph.seen, self.config.sampling, config.batch_size, self.n_negatives())
+        judge = context.judge_of(self)
+
+        def validate() -> dict[str, float]:
+            assert judge is not None
+            self.settle(network)
+            return judge()
+
+        report = train(
+            network,
+            pairs.batches,
+            lambda batch: self.loss(network, batch),
+            n_steps=pairs.n_batches,
+            config=config,
+            context=context,
+            validate=validate if judge is not None else None,
+            tables=[network.vectors],
+            table_decay=self.table_decay(),
+        )
+        self.settle(network)
+        return report
+
+    @torch.no_grad()
+    def settle(self, network: Nodes) -> None:
+        """Takes from the network what scores: vectors of users and items, and what folds in."""
+        graph = network.graph
+        vectors = network().numpy()
+        handed = network.through_items().numpy()
+        if self.is_cosine:
+            vectors = unit_rows(vectors)
+        self.users, self.items = vectors[: graph.n_users].copy(), vectors[graph.n_users :].copy()
+        self.is_known = graph.user_degrees > 0  # (U,)
+        handed = handed * inverse_root(graph.item_degrees)[:, None]
+        self.folding = handed @ fitted_map(graph.seen, handed, self.users)  # (N, D)
+
+    def encode(self, histories: Histories) -> NDArray[np.float32]:
+        """Folds people in, float32 (B, D): Σ over their items / sqrt(how many), each time counted;
+        0 for those who took nothing that anyone took."""
+        self.check_histories(histories)
+        scale = inverse_root(histories.lengths)
+        weights = np.where(histories.items >= 0, scale[:, None], np.float32(0))
+        states = np.asarray(histories.to_matrix(weights, self.n_items) @ self.folding)
+        return unit_rows(states) if self.is_cosine else states
+
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        """Scores of all items, float32 (B, N); NaN without an item that anyone took."""
+        return self._score(self.encode(histories))
+
+    def score_queries(self, queries: Queries) -> NDArray[np.float32]:
+        """As `score`, but with the vectors that users of the training log learnt, as published."""
+        states = self.encode(queries.histories(self.history_length))
+        known = np.flatnonzero(queries.users < len(self.users))
+        known = known[self.is_known[queries.users[known]]]
+        states[known] = self.users[queries.users[known]]
+        return self._score(states)
+
+    def _score(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores = states @ self.items.T
+        scores[~states.any(1)] = np.nan
+        return scores
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Vectors of all items, float32 (N, D)."""
+        self.check_fitted()
+        return self.items
+
+    def export(self, folder: Path) -> None:
+        """Writes `encoder.onnx` (history int64 (1, L), no padding -> state float32 (1, D)), which
+        folds in, and `item_vectors.npy`; a score is state · vector."""
+        from etalage.models.onnx import export_network
+
+        self.check_fitted()
+        example = torch.zeros(1, max(self.history_length, 2), dtype=torch.int64)
+        network = FoldIn(torch.from_numpy(self.folding), is_cosine=self.is_cosine)
+        path = folder / "encoder.onnx"
+        export_network(network, {"history": example}, "state", path, free_length="history")
+        np.save(folder / "item_vectors.npy", self.items)
+
+    def save(self, folder: Path) -> None:
+        self.check_fitted()
+        names = ("users", "items", "is_known", "folding")
+        save_arrays(folder, self, **{name: getattr(self, name) for name in names})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        model, arrays = load_arrays(folder, cls)
+        model.restore(arrays)
+        return model
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Puts back what `save` wrote."""
+        self.users, self.items = arrays["users"], arrays["items"]
+        self.is_known, self.folding = arrays["is_known"], arrays["folding"]
+        self.n_items = len(self.items)
