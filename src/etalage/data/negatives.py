@@ -33,6 +33,7 @@ class NegativeSampler:
     def __init__(
         self, seen: ItemSets, n_items: int, weights: NDArray[np.integer] | None = None
     ) -> None:
+        self._is_even = weights is None
         if weights is None:
             weights = np.ones(n_items, dtype=np.int64)
         if weights.shape != (n_items,) or weights.dtype.kind not in "iu" or (weights < 0).any():
@@ -77,5 +78,6 @@ class NegativeSampler:
         is_moved = passed > self._starts[people][:, None]
         if len(self._keys):
             drawn = drawn + np.where(is_moved, self._before[last] + self._holes[last], 0)
-        items = np.searchsorted(self._ends, drawn, side="right").astype(np.int32)
-        return np.where(room > 0, items, np.int32(-1))
+        # where all weigh one, the item that a number lands on is that number
+        items = drawn if self._is_even else np.searchsorted(self._ends, drawn, side="right")
+        return np.where(room > 0, items, -1).astype(np.int32)

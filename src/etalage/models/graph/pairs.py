@@ -52,27 +52,37 @@ class Pairs:
         self.sampling, self.batch_size = sampling, batch_size
         self.n_items, self.n_negatives = seen.shape[1], n_negatives
         self.n_batches = -(-len(self.items) // batch_size)
+        self.unseen = None
         if n_negatives is None:
             self.unseen = NegativeSampler(ItemSets(self.starts, self.items), self.n_items)
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Yields what one epoch learns from."""
-        n_pairs = len(self.items)
-        order = rng.permutation(n_pairs) if self.sampling == "edge" else self._of_people(rng)
+        users, items, n_pairs = self.users, self.items, len(self.items)
+        if self.sampling == "user":
+            users, items = self._of_people(rng)
+        # all at once, while users stand in order: what is looked up of one is near that of the next
+        unseen = None if self.unseen is None else self.unseen.draw(users, 1, rng)[:, 0]
+        order = rng.permutation(n_pairs)
         for start in range(0, n_pairs, self.batch_size):
             pairs = order[start : start + self.batch_size]
-            users, items = self.users[pairs], self.items[pairs]
-            if self.n_negatives is not None:
-                n = min(self.n_negatives, self.n_items)
+            if unseen is None:
+                n = min(self.n_negatives or 0, self.n_items)
                 negatives = rng.choice(self.n_items, n, replace=False, shuffle=False)
             else:
-                negatives = self.unseen.draw(users, 1, rng)[:, 0]
+                negatives = unseen[pairs]
                 can = negatives >= 0  # someone who took everything has nothing that they left
-                users, items, negatives = users[can], items[can], negatives[can]
-            yield Batch(*(torch.from_numpy(a.astype(np.int64)) for a in (users, items, negatives)))
+                pairs, negatives = pairs[can], negatives[can]
+            parts = users[pairs], items[pairs], negatives
+            yield Batch(*(torch.from_numpy(part.astype(np.int64)) for part in parts))
 
-    def _of_people(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Numbers of M pairs: of users drawn evenly, a pair each."""
-        people = rng.choice(self.people, len(self.items)) if len(self.people) else self.people
-        sizes = self.starts[people + 1] - self.starts[people]
-        return self.starts[people] + rng.integers(0, sizes)
+    def _of_people(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """Users drawn evenly, in order, and one of the items of each, (M,) both."""
+        if not len(self.people):
+            return self.people, self.items
+        drawn = rng.integers(0, len(self.people), len(self.items))
+        users = np.repeat(self.people, np.bincount(drawn, minlength=len(self.people)))
+        sizes = self.starts[users + 1] - self.starts[users]
+        return users, self.items[self.starts[users] + rng.integers(0, sizes)]
