@@ -11,7 +11,7 @@ from etalage.data.interactions import Interactions
 from etalage.data.ragged import Histories
 from etalage.data.split import leave_one_out
 from etalage.models.graph.embedding import Graph
-from etalage.models.graph.folding import fitted_map
+from etalage.models.graph.folding import PULL, fitted_map, fitted_table
 from etalage.models.graph.lightgcn import LightGCNConfig, MeanOfLayers
 from etalage.models.graph.pairs import Batch, Pairs
 from etalage.models.graph.simgcl import NoisyNodes, SimGCL, SimGCLConfig, XSimGCLConfig
@@ -54,7 +54,7 @@ def test_lightgcn_is_its_equation() -> None:
     torch.testing.assert_close(network(), expected)
     # a user is their own vector, and what their items hand them
     handed = network.through_items()
-    folded = roots[0][:, None] * taken @ (roots[1][:, None] * handed)
+    folded = roots[0][:, None] * taken @ handed
     torch.testing.assert_close(network()[:12], network.vectors[:12] / 3 + folded)
 
 
@@ -221,4 +221,21 @@ def test_the_map_of_those_folded_in_is_found_again() -> None:
     turn = rng.normal(size=(4, 4)).astype(np.float32)
     sizes = np.maximum(np.diff(seen.indptr), 1)
     users = ((seen @ handed) / np.sqrt(sizes)[:, None]) @ turn
-    np.testing.assert_allclose(fitted_map(seen, handed, users), turn, atol=1e-2)
+    np.testing.assert_allclose(
+        fitted_table(seen, handed, users), handed @ turn, atol=1e-2 * np.abs(turn).max()
+    )
+
+
+def test_the_table_of_those_folded_in_is_the_least_of_its_squares() -> None:
+    """Against the solution of a small dense system, around the table that the map alone gives."""
+    rng = np.random.default_rng(0)
+    seen = links(60, 9)
+    handed, users = (rng.normal(size=(n, 3)).astype(np.float32) for n in (9, 60))
+    sizes = np.diff(seen.indptr)
+    shares = seen.toarray() / np.sqrt(np.maximum(sizes, 1))[:, None]
+    first = handed @ fitted_map(shares @ handed, users)
+    weight = PULL * (sizes > 0).sum() / 9
+    expected = np.linalg.solve(
+        shares.T @ shares + weight * np.eye(9), shares.T @ users + weight * first
+    )
+    np.testing.assert_allclose(fitted_table(seen, handed, users), expected, atol=1e-5)

@@ -35,10 +35,11 @@ class MeanOfLayers(Nodes):
         return mean_of_layers(self.graph.adjacency, self.start(), self.n_layers)
 
     def through_items(self) -> Tensor:
+        if self.n_layers == 0:
+            return super().through_items()
         # Σ over l < L, as a user's layer l + 1 is what their items were at layer l
-        n_summed = max(self.n_layers, 1)
-        mean = mean_of_layers(self.graph.adjacency, self.start(), n_summed - 1)
-        return mean[self.graph.n_users :] * (n_summed / (n_summed + 1))
+        mean = mean_of_layers(self.graph.adjacency, self.start(), self.n_layers - 1)
+        return self.graph.to_users(mean) * (self.n_layers / (self.n_layers + 1))
 
 
 class LightGCN(PairwiseRecommender):

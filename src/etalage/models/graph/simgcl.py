@@ -92,7 +92,7 @@ class NoisyNodes(Nodes):
 
     def through_items(self) -> Tensor:
         mean = mean_of_layers(self.graph.adjacency, self.start(), self.n_layers - 1)
-        return mean[self.graph.n_users :]
+        return self.graph.to_users(mean)
 
 
 def mean_of(layers: list[Tensor]) -> Tensor:
