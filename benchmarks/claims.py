@@ -24,6 +24,7 @@ QUICK = {
     "ranking": [],
     "calibration": ["calibration_cost.py", "calibration_promises.py"],
     "generative": ["generator_serving.py"],
+    "graph": ["graph_truth.py"],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py", "answers.py"],
@@ -42,6 +43,7 @@ LONG = {
         "generative_training.py",
         "generative_quality.py",
     ],
+    "graph": ["graph_quality.py"],
 }
 
 
