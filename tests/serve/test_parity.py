@@ -80,7 +80,7 @@ def test_a_retriever_may_be_served_alone(exported: Exported, tmp_path: Path) -> 
 
 def test_a_scan_in_8_bits_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 3,000 items the scan leaves 100 to be scored exactly, so it finds what is shown."""
-    monkeypatch.setattr("etalage.models.sequential.sasrec.LARGE", 1)
+    monkeypatch.setattr("etalage.models.onnx.LARGE", 1)
     n_items = 3000
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(300), 20)

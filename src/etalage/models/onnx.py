@@ -22,6 +22,8 @@ if find_spec("onnxscript") is None:
 
 BLOCK = 32
 """Numbers of a vector that share one scale in a scan."""
+LARGE = 20_000
+"""Items from which a scan with 8-bit weights is worth a file."""
 
 
 def export_network(
@@ -73,6 +75,14 @@ def export_network(
     finally:
         for log, level in zip(logs, levels, strict=True):
             log.setLevel(level)
+
+
+def export_vectors(vectors: NDArray[np.float32], folder: Path) -> None:
+    """Writes `item_vectors.npy`, float32 (N, D), and `scan.onnx` where that pays."""
+    np.save(folder / "item_vectors.npy", vectors)
+    n_items, width = vectors.shape
+    if n_items >= LARGE and width % BLOCK == 0:
+        export_scan(vectors, folder / "scan.onnx")
 
 
 def export_scan(vectors: NDArray[np.float32], path: Path) -> None:

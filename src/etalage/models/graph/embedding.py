@@ -241,14 +241,14 @@ class EmbeddingRecommender(Recommender):
     def export(self, folder: Path) -> None:
         """Writes `encoder.onnx` (history int64 (1, L), no padding -> state float32 (1, D)), which
         folds in, and `item_vectors.npy`; a score is state · vector."""
-        from etalage.models.onnx import export_network
+        from etalage.models.onnx import export_network, export_vectors
 
         self.check_fitted()
         example = torch.zeros(1, max(self.history_length, 2), dtype=torch.int64)
         network = FoldIn(torch.from_numpy(self.folding), is_cosine=self.is_cosine)
         path = folder / "encoder.onnx"
         export_network(network, {"history": example}, "state", path, free_length="history")
-        np.save(folder / "item_vectors.npy", self.items)
+        export_vectors(self.items, folder)
 
     def save(self, folder: Path) -> None:
         self.check_fitted()

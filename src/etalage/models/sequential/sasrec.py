@@ -21,7 +21,7 @@ from etalage.data.ragged import Histories
 from etalage.layers.attention import CausalBlock, causal_mask, check_heads
 from etalage.layers.dropout import Dropout
 from etalage.models.network_recommender import NetworkRecommender
-from etalage.models.onnx import BLOCK, export_network, export_scan
+from etalage.models.onnx import export_network, export_vectors
 from etalage.models.sequential.batches import Sequences, newest_tensor
 from etalage.models.sequential.served import Newest
 from etalage.recipe.config import ModelConfig
@@ -34,9 +34,6 @@ from etalage.train.objectives import (
     generalised_bce,
     sampled_cross_entropy,
 )
-
-LARGE = 20_000
-"""Items from which a scan with 8-bit weights is worth a file."""
 
 
 class SASRecConfig(ModelConfig):
@@ -165,10 +162,7 @@ class SASRec(NetworkRecommender):
         network, blocks = self.network, cast(list[CausalBlock], list(self.network.blocks))
         newest = Newest(network.items, network.places, blocks, network.norm)
         export_network(newest, history, "state", path, free_length="history")
-        vectors = self.item_vectors()
-        np.save(folder / "item_vectors.npy", vectors)
-        if self.n_items >= LARGE and self.config.width % BLOCK == 0:
-            export_scan(vectors, folder / "scan.onnx")
+        export_vectors(self.item_vectors(), folder)
 
     def _initial(self, seed: int) -> SASRecNetwork:
         with torch.random.fork_rng(devices=[]):
