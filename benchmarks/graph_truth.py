@@ -1,15 +1,23 @@
 """Claims about graphs that need no training: published rows of GF-CF and popularity on Gowalla,
 reproduced, and what propagation, negatives and evaluation cost beside the usual ways.
 
-    python benchmarks/graph_truth.py
+    python benchmarks/graph_truth.py [--peer PEER/bin/python]
+
+The peer, PyG, lives in an environment of its own; see `peers/pyg_propagation.py` for how to make
+it. Where it is not there, that claim is left out.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +35,7 @@ from etalage.models.graph.pairs import Pairs
 from graph_data import DATA, Benchmark, published
 
 WIDTH, LAYERS = 64, 3
+PEERS = Path(__file__).parent / "peers"
 GFCF_TABLE, POPULAR = (0.18495, 0.15184), (0.0416, 0.0317)
 """R@20 and N@20; GF-CF as computed apart from this library to five digits, published as .1849 and
 .1518."""
@@ -59,8 +68,9 @@ def truths(log: Benchmark) -> None:
                    seconds=time.perf_counter() - started)  # fmt: skip
 
 
-def propagation(log: Benchmark) -> None:
-    """Three layers forth and back, beside what torch's own autograd takes on its fastest format."""
+def propagation(log: Benchmark, peer: Path) -> None:
+    """Three layers forth and back, beside what torch's own autograd takes on its fastest format,
+    and PyG."""
     adjacency = bipartite(log.data.interactions.matrix())
     n_nodes = len(adjacency.forth.left)
     x = torch.randn(n_nodes, WIDTH, requires_grad=True)
@@ -89,6 +99,14 @@ def propagation(log: Benchmark) -> None:
            "<=400", **common)  # fmt: skip
     record("graph", "three layers forth and back, of torch's autograd over ours", other / own,
            "ratio", ">=2.5", peer="torch CSR, int32", **common)  # fmt: skip
+    if peer.exists():
+        command = [peer, "pyg_propagation.py", DATA / "gowalla_train.npz", WIDTH, LAYERS]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        words = [*map(str, command)]
+        said = subprocess.check_output(words, cwd=PEERS, env=environment, text=True)
+        other = json.loads(said.splitlines()[-1])["cpu_seconds"]
+        record("graph", "three layers forth and back, of PyG over ours", other / own, "ratio",
+               ">=8", peer="torch_geometric, edge_index", **common)  # fmt: skip
     forth = cost(lambda: adjacency.forth.times(x.detach()))
     product = cost(lambda: matrix @ x.detach())
     record("graph", "one product with a sparse matrix, of torch over ours", product / forth,
@@ -186,10 +204,15 @@ def evaluation(log: Benchmark) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--peer", type=Path, default=PEERS / ".venv-pyg/bin/python")
+    options = parser.parse_args()
     if not DATA.exists():
         sys.exit("no graph folder in the data folder; set ETALAGE_DATA")
+    torch.set_num_threads(1)
     log = published("gowalla")
-    for measure in (propagation, negatives, evaluation, truths):
+    propagation(log, options.peer)
+    for measure in (negatives, evaluation, truths):
         measure(log)
 
 
