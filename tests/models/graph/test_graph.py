@@ -89,9 +89,12 @@ def test_a_layer_that_is_not_there_cannot_be_contrasted() -> None:
         XSimGCLConfig(contrast_layer=4)
 
 
-def test_ultragcn_is_its_equation() -> None:
+@pytest.mark.parametrize("weighs", [True, False])
+def test_ultragcn_is_its_equation(weighs: bool) -> None:
     seen = links()
-    config = UltraGCNConfig(width=4, n_negatives=5, n_neighbours=2, neighbour_weight=0.5, even=0.1)
+    config = UltraGCNConfig(
+        width=4, n_negatives=5, n_neighbours=2, neighbour_weight=0.5, weighs_negatives=weighs
+    )
     model = UltraGCN(config)
     network = model.network(Graph(seen), dataset(shop().interactions))
     batch = Batch(torch.tensor([0, 3]), torch.tensor([1, 2]), torch.tensor([4, 2, 7, 0, 8]))
@@ -110,10 +113,10 @@ def test_ultragcn_is_its_equation() -> None:
 
     total = 0.0
     for u, i in ((0, 1), (3, 2)):
-        total -= (0.1 + beta(d_users[u], d_items[i])) * log_sigmoid(users[u] @ items[i])
+        total -= beta(d_users[u], d_items[i]) * log_sigmoid(users[u] @ items[i])
         for j in batch.negatives.tolist():
             if j != i:
-                weight = 0.1 + beta(d_users[u], d_items[j])
+                weight = beta(d_users[u], d_items[j]) if weighs else 1
                 total -= 300 / 5 * weight * log_sigmoid(-users[u] @ items[j])
         met = together.sum(0)
         strength = [together[i, j] * beta(met[i], met[j]) if j != i else -1 for j in range(9)]
@@ -199,10 +202,11 @@ def test_users_of_the_log_are_asked_by_their_own_vector(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [*KINDS, "gf_cf"])
 def test_strange_logs_are_learnt_from(kind: str) -> None:
-    """No event at all; one; someone who took everything, often; items that no one took."""
+    """No event; one; someone who took everything, often, or alone; items that no one took."""
     hungry = Interactions.from_arrays([0] * 12 + [1], [*range(6), *range(6), 2], n_items=6)
     lonely = Interactions.from_arrays([2], [1], n_users=4, n_items=5)
-    for log in (Interactions.from_arrays([], [], n_users=3, n_items=4), lonely, hungry):
+    full = Interactions.from_arrays([0] * 4, [*range(4)])
+    for log in (Interactions.from_arrays([], [], n_users=3, n_items=4), lonely, hungry, full):
         settings = {} if kind == "gf_cf" else {"width": 4, "training": TRAINING}
         model = build({"kind": kind} | settings)
         model.fit(dataset(log))

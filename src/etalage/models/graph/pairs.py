@@ -73,8 +73,9 @@ class Pairs:
                 negatives = unseen[pairs]
                 can = negatives >= 0  # someone who took everything has nothing that they left
                 pairs, negatives = pairs[can], negatives[can]
-            parts = users[pairs], items[pairs], negatives
-            yield Batch(*(torch.from_numpy(part.astype(np.int64)) for part in parts))
+            if len(pairs):
+                parts = users[pairs], items[pairs], negatives
+                yield Batch(*(torch.from_numpy(part.astype(np.int64)) for part in parts))
 
     def _of_people(
         self, rng: np.random.Generator

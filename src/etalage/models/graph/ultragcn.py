@@ -36,10 +36,8 @@ class UltraGCNConfig(EmbeddingConfig):
     """Items drawn in a step; all pairs of the batch share them."""
     negative_weight: float = Field(300.0, gt=0)
     """Weight of the mean over negatives beside the positive."""
-    constraint: float = Field(1.0, ge=0)
-    """Weight of the degrees in that of a pair, against 1 for `even`."""
-    even: float = Field(1e-6, ge=0)
-    """What a pair weighs whatever the degrees are."""
+    weighs_negatives: bool = True
+    """Weigh negatives by degrees, as its authors do on Gowalla; on Yelp2018 they weigh all 1."""
     n_neighbours: int = Field(10, ge=0)
     """Items that went together most with an item, which users of the one are drawn to."""
     neighbour_weight: float = Field(5e-4, ge=0)
@@ -82,12 +80,12 @@ class UltraGCN(EmbeddingRecommender):
         items = embedding(batch.items + n_users, vectors)
         others = embedding(batch.negatives + n_users, vectors)  # (K, D)
         of_users = network.of_users[batch.users]  # (B,)
-        right = settings.even + settings.constraint * of_users * network.of_items[batch.items]
-        wrong = settings.constraint * of_users[:, None] * network.of_items[batch.negatives]
-        hit = right * softplus(-(users * items).sum(1))
+        hit = of_users * network.of_items[batch.items] * softplus(-(users * items).sum(1))
         # one that is the target by chance is no negative
         is_other = batch.negatives != batch.items[:, None]  # (B, K)
-        miss = (settings.even + wrong) * softplus(users @ others.T) * is_other
+        miss = softplus(users @ others.T) * is_other
+        if settings.weighs_negatives:
+            miss = miss * (of_users[:, None] * network.of_items[batch.negatives])
         total = hit + settings.negative_weight * miss.mean(1)
         if settings.n_neighbours and settings.neighbour_weight:
             near = embedding(network.near[batch.items] + n_users, vectors)  # (B, K, D)
