@@ -58,7 +58,8 @@ def test_the_page_runs(shop: Server) -> None:
     assert f"tokens read {shop.prompt_tokens:,}" in said["run"]
     assert f"tokens written {shop.completion_tokens:,}" in said["run"]
     assert "9 texts, of which 9 are answers" in said["texts"]
-    lines = [json.loads(line) for line in Path("texts.jsonl").read_text().splitlines()]
+    header, *lines = [json.loads(line) for line in Path("texts.jsonl").read_text().splitlines()]
+    assert (header["etalage_texts"], header["about"], len(header["log"])) == (1, "items", 16)
     assert [line["id"] for line in lines] == [f"f{n}" for n in range(9)]
     assert "batch: 9 requests in 1 files" in said["export"]
     assert "answered 9 " in said["import"]

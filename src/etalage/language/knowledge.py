@@ -38,6 +38,8 @@ class ItemRequests:
         self._ask = partial(template.request, sampling=sampling, as_json=as_json)
         self.ids = data.items.ids
         """What the shop calls its items."""
+        self.log = data.interactions.hash
+        """Which log they are of."""
         self._titles = titles_of(data)
         table = data.item_table
         self._more = {
@@ -79,6 +81,8 @@ class UserRequests:
         self, data: Dataset, template: Template, sampling: Sampling, as_json: bool = False
     ) -> None:
         self._ask = partial(template.request, sampling=sampling, as_json=as_json)
+        self.log = data.interactions.hash
+        """Which log is told of."""
         self.ids = data.users.ids
         """What the shop calls its people."""
         self._titles = titles_of(data)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from etalage.artefact import whole_file
 from etalage.errors import RecipeError
 from etalage.language.answers import Answers
 from etalage.language.costs import Price, price_of
@@ -18,6 +16,7 @@ from etalage.language.local import LocalModel, folder_name
 from etalage.language.prompts import template
 from etalage.language.remote import RemoteModel
 from etalage.language.request import LanguageModel, Sampling, named
+from etalage.language.told import write_told
 from etalage.pipeline.shop import open_shop
 from etalage.recipe.config import Config
 from etalage.recipe.recipe import DataRecipe, Recipe, checked, override, read
@@ -126,12 +125,10 @@ def model_of(recipe: KnowledgeRecipe) -> LanguageModel:
 
 
 def write_texts(recipe: KnowledgeRecipe, answers: Answers, path: Path) -> tuple[int, int]:
-    """Writes a JSON object a line, `id`, `text` and `is_answer`, and returns how many lines, and
-    how many of them are answers; the others are what the shop says itself."""
+    """Writes what `told.py` reads, and returns how many texts, and how many of them are answers;
+    the others are what the shop says itself."""
     requests = requests_of(recipe)
     texts, is_answer = texts_of(requests, recipe.model_name, answers)
-    with whole_file(path) as draft, draft.open("w", encoding="utf-8") as file:
-        for one, text, has in zip(requests.ids, texts, is_answer.tolist(), strict=True):
-            line = {"id": one, "text": text, "is_answer": has}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    lines = zip(requests.ids, texts, is_answer.tolist(), strict=True)
+    write_told(path, recipe.about, recipe.model_name, requests.log, lines)
     return len(texts), int(is_answer.sum())
