@@ -23,7 +23,8 @@ import numpy as np
 
 from claims import record
 from etalage.data.ingest import open_dataset
-from etalage.models.generative.spelling import SpellingConfig, item_vectors
+from etalage.models.content import item_vectors
+from etalage.models.generative.spelling import SpellingConfig
 from etalage.seeds import generator
 from etalage.tokenize.collisions import reassign
 from etalage.tokenize.health import check_health, measure_codes

@@ -24,7 +24,7 @@ from etalage.artefact import sha256_of
 from etalage.data.ingest import open_dataset
 from etalage.language.cache import CachedEncoder
 from etalage.language.minilm import EPSILON, N_HEADS, MiniLMEncoder
-from etalage.models.generative.spelling import item_texts
+from etalage.models.content import item_texts
 
 HERE = Path(__file__).parents[1]
 DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "sequences/s3rec/beauty"

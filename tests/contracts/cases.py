@@ -93,6 +93,7 @@ CASES = [
     ),
     Case("gf_cf", {"n_factors": 8}, toy=checkerboard),
     Case("mf", GRAPH, toy=checkerboard, exportable=True),
+    Case("autograph", GRAPH | {"n_layers": 2}, toy=checkerboard, exportable=True),
     Case("lightgcn", GRAPH | {"n_layers": 2}, toy=checkerboard, exportable=True),
     Case("ultragcn", GRAPH | {"spread": 0.1}, toy=checkerboard, exportable=True),
     Case("simgcl", GRAPH | {"n_layers": 2, "contrast": 0.03}, toy=checkerboard, exportable=True),

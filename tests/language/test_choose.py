@@ -16,7 +16,8 @@ from etalage.language.cache import CachedEncoder
 from etalage.language.choose import text_encoder
 from etalage.language.hashing import HashingEncoder
 from etalage.language.projection import narrowed
-from etalage.models.generative.spelling import SpellingConfig, item_texts, item_vectors
+from etalage.models.content import item_texts, item_vectors
+from etalage.models.generative.spelling import SpellingConfig
 
 TITLES = ["a red mug", "a cup for tea", None, "a summer tyre", "a winter tyre", "a red mug"]
 

@@ -16,12 +16,8 @@ from etalage.data.split import leave_one_out
 from etalage.errors import DataError
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.ids import Vocabulary
-from etalage.models.generative.spelling import (
-    SpellingConfig,
-    cooccurrence_vectors,
-    item_texts,
-    item_vectors,
-)
+from etalage.models.content import cooccurrence_vectors, item_texts, item_vectors
+from etalage.models.generative.spelling import SpellingConfig
 from etalage.models.recommender import best
 from etalage.models.registry import build
 from etalage.tokenize.beam import beam_search

@@ -24,6 +24,7 @@ MODELS: dict[str, str] = {
     "lightgcn": "etalage.models.graph.lightgcn:LightGCN",
     "ultragcn": "etalage.models.graph.ultragcn:UltraGCN",
     "simgcl": "etalage.models.graph.simgcl:SimGCL",
+    "autograph": "etalage.models.graph.autograph:AutoGraph",
     "xsimgcl": "etalage.models.graph.simgcl:XSimGCL",
 }
 RANKERS: dict[str, str] = {

@@ -17,7 +17,8 @@ from etalage.data.kcore import k_core
 from etalage.data.simulated import SimulatedConfig, Truth, simulate
 from etalage.data.split import Split, global_time, leave_one_out
 from etalage.errors import DataError
-from etalage.models.generative.spelling import SpellingConfig, item_vectors, spelled
+from etalage.models.content import item_vectors
+from etalage.models.generative.spelling import SpellingConfig, spelled
 from etalage.models.recommender import Recommender
 from etalage.recipe.recipe import Recipe, checked
 from etalage.tokenize.health import HealthLimits, HealthReport

@@ -96,7 +96,7 @@ def test_ultragcn_is_its_equation(weighs: bool) -> None:
         width=4, n_negatives=5, n_neighbours=2, neighbour_weight=0.5, weighs_negatives=weighs
     )
     model = UltraGCN(config)
-    network = model.network(Graph(seen), dataset(shop().interactions))
+    network = model.network(Graph(seen), dataset(shop().interactions), 0)
     batch = Batch(torch.tensor([0, 3]), torch.tensor([1, 2]), torch.tensor([4, 2, 7, 0, 8]))
     e = network.vectors.detach().double().numpy()
     users, items = e[:12], e[12:]

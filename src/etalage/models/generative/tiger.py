@@ -30,12 +30,13 @@ from etalage.errors import DataError
 from etalage.layers.attention import CausalBlock, check_heads
 from etalage.layers.eight_bits import in_eight_bits
 from etalage.models.arrays import load_arrays, save_arrays
+from etalage.models.content import item_vectors
 from etalage.models.generative.decoder import DecoderNetwork
 from etalage.models.generative.encoder_decoder import EncoderDecoderNetwork
 from etalage.models.generative.network import CodeNetwork
 from etalage.models.generative.residual import ResidualNetwork
 from etalage.models.generative.served import check_form, export_generator
-from etalage.models.generative.spelling import SpellingConfig, item_vectors, spelled
+from etalage.models.generative.spelling import SpellingConfig, spelled
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import newest_tensor
 from etalage.models.weights import put_weights, weights_of

@@ -23,9 +23,13 @@ from torch import Tensor, nn
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.data.split import Queries
-from etalage.layers.propagation import Propagation, bipartite, inverse_root
+from etalage.language.projection import unit_rows
+from etalage.layers.propagation import Propagation, bipartite, inverse_root, rectangular
 from etalage.models.arrays import load_arrays, save_arrays
-from etalage.models.graph.folding import FoldIn, fitted_table, unit_rows
+from etalage.language.projection import unit_rows
+from etalage.layers.propagation import Propagation, bipartite, inverse_root, rectangular
+from etalage.models.arrays import load_arrays, save_arrays
+from etalage.models.graph.folding import FoldIn, fitted_table
 from etalage.models.graph.pairs import Batch, Pairs, Sampling
 from etalage.models.recommender import Recommender
 from etalage.recipe.config import ModelConfig
@@ -73,6 +77,11 @@ class Graph:
         return bipartite(self.seen)
 
     @cached_property
+    def taken(self) -> Propagation:
+        """D_u^-1/2 R D_i^-1/2 from items to users, (U, N)."""
+        return rectangular(self.seen)
+
+    @cached_property
     def user_degrees(self) -> NDArray[np.int64]:
         """Items of each user, (U,)."""
         return np.diff(self.seen.indptr).astype(np.int64)
@@ -99,7 +108,10 @@ class Nodes(nn.Module):
         super().__init__()
         self.graph = graph
         n_nodes = graph.n_users + graph.n_items
-        self.vectors = nn.Parameter(torch.randn(n_nodes, config.width) * config.spread)
+        vectors = torch.randn(n_nodes, config.width) * config.spread
+        # no pair teaches a node that has none, so it is nothing and not something random
+        vectors[torch.from_numpy(np.concatenate([graph.user_degrees, graph.item_degrees]) == 0)] = 0
+        self.vectors = nn.Parameter(vectors)
 
     def start(self) -> Tensor:
         """X⁰ (V, D), users first."""
@@ -137,7 +149,7 @@ class EmbeddingRecommender(Recommender):
         self._folding: NDArray[np.float32] | None = None
         self._handed: tuple[csr_array, NDArray[np.float32]] | None = None
 
-    def network(self, graph: Graph, data: Dataset) -> Nodes:
+    def network(self, graph: Graph, data: Dataset, seed: int) -> Nodes:
         """What is trained."""
         return Nodes(graph, self.config)
 
@@ -158,7 +170,7 @@ class EmbeddingRecommender(Recommender):
         graph = Graph(data.interactions.matrix())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(context.seed, "graph"))
-            network = self.network(graph, data)
+            network = self.network(graph, data, context.seed)
         config = self.config.training
         pairs = Pairs(graph.seen, self.config.sampling, config.batch_size, self.n_negatives())
         judge = context.judge_of(self)

@@ -83,9 +83,3 @@ def fitted_map(folded: NDArray[np.float32], users: NDArray[np.float32]) -> NDArr
     ridge = max(RIDGE * float(np.trace(gram)) / len(gram), float(TINY))
     gram[np.diag_indices(len(gram))] += ridge
     return np.linalg.solve(gram, (folded.T @ users).astype(np.float64)).astype(np.float32)
-
-
-def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; 0 stays 0."""
-    lengths = np.sqrt((rows * rows).sum(1, keepdims=True))
-    return rows / np.maximum(lengths, 1e-12)

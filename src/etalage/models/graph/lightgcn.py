@@ -48,5 +48,5 @@ class LightGCN(PairwiseRecommender):
     config_type = LightGCNConfig
     config: LightGCNConfig
 
-    def network(self, graph: Graph, data: Dataset) -> MeanOfLayers:
+    def network(self, graph: Graph, data: Dataset, seed: int) -> MeanOfLayers:
         return MeanOfLayers(graph, self.config)

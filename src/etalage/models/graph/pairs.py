@@ -51,6 +51,7 @@ class Pairs:
         self.people = np.flatnonzero(sizes)
         self.sampling, self.batch_size = sampling, batch_size
         self.n_items, self.n_negatives = seen.shape[1], n_negatives
+        self.taken = np.unique(self.items)  # against what no one took nothing is to be learnt
         self.n_batches = -(-len(self.items) // batch_size)
         self.unseen = None
         if n_negatives is None:
@@ -67,8 +68,8 @@ class Pairs:
         for start in range(0, n_pairs, self.batch_size):
             pairs = order[start : start + self.batch_size]
             if unseen is None:
-                n = min(self.n_negatives or 0, self.n_items)
-                negatives = rng.choice(self.n_items, n, replace=False, shuffle=False)
+                n = min(self.n_negatives or 0, len(self.taken))
+                negatives = rng.choice(self.taken, n, replace=False, shuffle=False)
             else:
                 negatives = unseen[pairs]
                 can = negatives >= 0  # someone who took everything has nothing that they left

@@ -105,7 +105,7 @@ class ContrastiveRecommender(PairwiseRecommender):
 
     config: ContrastiveConfig
 
-    def network(self, graph: Graph, data: Dataset) -> NoisyNodes:
+    def network(self, graph: Graph, data: Dataset, seed: int) -> NoisyNodes:
         return NoisyNodes(graph, self.config)
 
     def _contrast(self, network: Nodes, one: Tensor, other: Tensor, batch: Batch) -> Tensor:

@@ -63,7 +63,7 @@ class UltraGCN(EmbeddingRecommender):
     config_type = UltraGCNConfig
     config: UltraGCNConfig
 
-    def network(self, graph: Graph, data: Dataset) -> WeighedNodes:
+    def network(self, graph: Graph, data: Dataset, seed: int) -> WeighedNodes:
         return WeighedNodes(graph, self.config)
 
     def n_negatives(self) -> int | None:

@@ -1,0 +1,185 @@
+"""Knowledge as nodes: AutoGraph (Shan et al., KDD 2025, arXiv 2412.18241), in its linear form.
+
+What a language model, or any encoder, says of users and items is quantised, and each code becomes
+a node that those who share it are linked to. Messages go along the factors first, then along what
+people took:
+
+    H_v = E_v + beta_v C_v (C_v^T E_v + E_q),  v users or items, C_v scaled by 1 / sqrt(L d_q)
+    Z = (X^0 + ... + X^L) / (L + 1),  X^0 = [H_u; H_i],  X^{l+1} = D^-1/2 A D^-1/2 X^l
+
+with E_v + W s_v for E_v where features are on, s_v the vectors that were quantised. beta may go to
+zero, so that factors without use do no harm; what it came to is in `gates`.
+Letters: U users, N items, V = U + N nodes, D width, S width of what is known, Q factors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from etalage.data.dataset import Dataset
+from etalage.layers.propagation import mean_of_layers, rectangular
+from etalage.models.graph.attentive import AttentiveNodes
+from etalage.models.graph.embedding import Graph, Nodes
+from etalage.models.graph.knowledge import KnowledgeConfig, factors, known_of
+from etalage.models.graph.pairwise import PairwiseConfig, PairwiseRecommender
+from etalage.recipe.config import ModelConfig
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Path = Literal["user_factors", "item_factors", "items_to_users", "users_to_items"]
+
+
+class AutoGraphConfig(PairwiseConfig):
+    """Settings of AutoGraph."""
+
+    kind: Literal["autograph"] = "autograph"
+    knowledge: KnowledgeConfig = KnowledgeConfig()
+    """What is known of the nodes."""
+    features: bool = True
+    """Whether what is known enters the vectors themselves, E + W s."""
+    paths: tuple[Path, ...] = ("user_factors", "item_factors", "items_to_users", "users_to_items")
+    """Along which links messages go; without factors it is LightGCN."""
+    gate: Literal["side", "node"] = "side"
+    """Whether beta is a number for users and one for items, or one for each node by what it is."""
+    n_layers: int = Field(2, ge=0)
+    """Propagations along what people took."""
+    form: Literal["linear", "attention"] = "linear"
+    """Sums with fixed weights, or attention as published, slower: see `attentive.py`."""
+    max_neighbours: int | None = Field(None, ge=1)
+    """Of the attention: links that a node looks along, drawn once; None is all, 15 as published."""
+
+
+class Side(nn.Module):
+    """Users, or items: what is known of them, and the factors they share."""
+
+    known: Tensor
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        links: csr_array | None,
+        config: AutoGraphConfig,
+    ) -> None:
+        super().__init__()
+        self.links = None if links is None else rectangular(links)
+        self.register_buffer("known", torch.from_numpy(vectors), persistent=False)
+        if links is not None:
+            self.factors = nn.Parameter(torch.randn(links.shape[1], config.width) * config.spread)
+            if config.gate == "side":
+                self.beta = nn.Parameter(torch.tensor(0.5))
+            else:
+                self.gate = nn.Linear(2 * config.width, 1)
+
+    def forward(self, own: Tensor) -> Tensor:
+        """Vectors of the side (V, D) -> with what comes along its factors (V, D)."""
+        if self.links is None:
+            return own
+        shared = self.shared(own)
+        return own + self.weights(own, shared) * shared
+
+    def shared(self, own: Tensor) -> Tensor:
+        """What comes along the factors, (V, D)."""
+        assert self.links is not None
+        return self.links(self.links.T(own) + self.factors)
+
+    def weights(self, own: Tensor, shared: Tensor) -> Tensor:
+        """beta, a scalar or (V, 1)."""
+        if hasattr(self, "beta"):
+            return self.beta
+        return torch.sigmoid(self.gate(torch.cat([own, shared], 1)))
+
+
+class FactorNodes(Nodes):
+    """Nodes that meet along their factors first, and then along the log."""
+
+    config: AutoGraphConfig
+
+    def __init__(self, graph: Graph, users: Side, items: Side, config: AutoGraphConfig) -> None:
+        super().__init__(graph, config)
+        self.users, self.items = users, items
+        self.n_layers, self.paths = config.n_layers, set(config.paths)
+        width = users.known.shape[1]
+        self.read = nn.Linear(width, config.width, bias=False) if config.features else None
+
+    def start(self) -> Tensor:
+        users, items = self._read().split([self.graph.n_users, self.graph.n_items])
+        return torch.cat([self.users(users), self.items(items)])
+
+    def _read(self) -> Tensor:
+        """E, or E + W s, (V, D)."""
+        if self.read is None:
+            return self.vectors
+        return self.vectors + self.read(torch.cat([self.users.known, self.items.known]))
+
+    def forward(self) -> Tensor:
+        return self._mean(self.start(), self.n_layers)
+
+    def through_items(self) -> Tensor:
+        n_summed = max(self.n_layers, 1)
+        mean = self._mean(self.start(), n_summed - 1)
+        return mean[self.graph.n_users :] * (n_summed / (n_summed + 1))
+
+    @torch.no_grad()
+    def counted(self) -> dict[str, float]:
+        """Mean of beta over the nodes of a side, by its name; only of sides with factors."""
+        own = self._read().split([self.graph.n_users, self.graph.n_items])
+        sides = {"users": (self.users, own[0]), "items": (self.items, own[1])}
+        return {
+            name: float(side.weights(vectors, side.shared(vectors)).mean())
+            for name, (side, vectors) in sides.items()
+            if side.links is not None
+        }
+
+    def _mean(self, start: Tensor, n_layers: int) -> Tensor:
+        """Mean of layers 0 to n_layers along the links that are open."""
+        if {"items_to_users", "users_to_items"} <= self.paths:
+            return mean_of_layers(self.graph.adjacency, start, n_layers)
+        total = x = start
+        for _ in range(n_layers):
+            users, items = x.split([self.graph.n_users, self.graph.n_items])
+            to_users, to_items = self.graph.taken(items), self.graph.taken.T(users)
+            opened = [
+                to if path in self.paths else torch.zeros_like(to)
+                for to, path in ((to_users, "items_to_users"), (to_items, "users_to_items"))
+            ]
+            x = torch.cat(opened)
+            total = total + x
+        return total / (n_layers + 1)
+
+
+class AutoGraph(PairwiseRecommender):
+    """score(i) = z_u · z_i, or the cosine of the two."""
+
+    config_type = AutoGraphConfig
+    config: AutoGraphConfig
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__(config)
+        self.gates: dict[str, float] = {}
+        """Mean of what factors count for users and items, after a fit; empty in a loaded model."""
+
+    def network(self, graph: Graph, data: Dataset, seed: int) -> Nodes:
+        config, known_as = self.config, self.config.knowledge
+        known = known_of(data, known_as, seed)
+        users, items = (
+            factors(vectors, known_as.n_levels, n_codes, seed) if path in config.paths else None
+            for vectors, path, n_codes in (
+                (known[0], "user_factors", known_as.n_user_codes),
+                (known[1], "item_factors", known_as.n_item_codes),
+            )
+        )
+        if config.form == "attention":
+            return AttentiveNodes(graph, known, (users, items), config, seed)
+        sides = Side(known[0], users, config), Side(known[1], items, config)
+        return FactorNodes(graph, *sides, config)
+
+    def settle(self, network: Nodes) -> None:
+        super().settle(network)
+        self.gates = network.counted() if isinstance(network, FactorNodes) else {}

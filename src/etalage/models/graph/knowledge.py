@@ -1,0 +1,90 @@
+"""What is known of items and people, and which factors do they share? Nodes that AutoGraph adds.
+
+Vectors say what an item is, from its text or, without any, from who took it; a person is what they
+took, newest first. Residual codes of these vectors are latent factors: all who share a code share
+a node, so the graph grows by a few hundred nodes and L links a node, and by no pairs.
+Letters: U users, N items, V nodes of a side, S width of the vectors, L levels, K codes of a level.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from etalage.data.dataset import Dataset
+from etalage.data.interactions import Interactions
+from etalage.language.projection import unit_rows
+from etalage.layers.propagation import inverse_root
+from etalage.models.content import item_vectors
+from etalage.recipe.config import Config
+from etalage.tokenize.residual import ResidualKMeans
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+FADING = 0.9
+"""What an item counts for a person, beside the next newer one."""
+MEMBERS = 32
+"""Nodes that share a code on average, where it is not told how many codes there are."""
+
+
+class KnowledgeConfig(Config):
+    """Where what is known comes from, and how many factors it is made into."""
+
+    text_encoder: str = "hashing"
+    """What reads the items' text: hashing, minilm, or a sentence encoder's name or folder."""
+    vector_width: int = Field(128, ge=1)
+    """Numbers in the vectors that are quantised."""
+    n_levels: int = Field(3, ge=1)
+    """Factors of a node, from coarse to fine."""
+    n_user_codes: int | None = Field(None, ge=2)
+    """Codes of a level for users; None is about one for 32 of them."""
+    n_item_codes: int | None = Field(None, ge=2)
+    """Codes of a level for items; None is about one for 32 of them."""
+
+
+def people_vectors(items: NDArray[np.float32], log: Interactions) -> NDArray[np.float32]:
+    """What people took, float32 (U, S), unit rows: the sum over their items, newest first, of
+    0.9^age / sqrt(how many took it) times the item's vector; zeros for who took nothing."""
+    from scipy.sparse import csr_array
+
+    ages = np.repeat(log.offsets[1:], np.diff(log.offsets)) - 1 - np.arange(len(log.items))
+    weights = (FADING**ages * inverse_root(log.popularity())[log.items]).astype(np.float32)
+    shape = (len(log.offsets) - 1, len(items))
+    return unit_rows(csr_array((weights, log.items, log.offsets), shape=shape) @ items)
+
+
+def known_of(
+    data: Dataset, config: KnowledgeConfig, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vectors of users (U, S) and items (N, S), from the training log and the catalogue alone."""
+    items = item_vectors(data, config, seed)
+    return people_vectors(items, data.interactions), items
+
+
+def n_codes_for(n_nodes: int) -> int:
+    """A power of two from 32 to 1,024, with about 32 nodes a code."""
+    return int(np.clip(2 ** np.round(np.log2(max(n_nodes / MEMBERS, 1))), 32, 1024))
+
+
+def factors(
+    vectors: NDArray[np.float32], n_levels: int, n_codes: int | None, seed: int
+) -> csr_array:
+    """Which factors each node has, ones (V, L K): code c of level l is factor l K + c.
+
+    Nodes of which nothing is known, whose vectors are zeros, have none.
+    """
+    from scipy.sparse import csr_array
+
+    is_known = vectors.any(1)
+    n_codes = min(n_codes or n_codes_for(len(vectors)), max(int(is_known.sum()), 2))
+    codes = np.zeros((0, n_levels), np.int64)
+    if is_known.any():
+        quantizer = ResidualKMeans(n_levels, n_codes, seed=seed).fit(vectors[is_known])
+        codes = quantizer.encode(vectors[is_known]) + np.arange(n_levels) * n_codes
+    starts = np.concatenate([[0], np.cumsum(is_known * n_levels)])
+    ones = np.ones(codes.size, np.float32)
+    return csr_array((ones, codes.ravel(), starts), shape=(len(vectors), n_levels * n_codes))
