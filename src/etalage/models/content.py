@@ -43,10 +43,15 @@ def item_vectors(data: Dataset, config: Reading, seed: int) -> NDArray[np.float3
         MissingExtraError: when the encoder needs a package that is not installed.
         DataError: when the encoder's model is absent or damaged.
     """
-    width, encoder = config.vector_width, config.text_encoder
     texts = item_texts(data)
     if texts is None:
-        return cooccurrence_vectors(data.interactions, width, seed)
+        return cooccurrence_vectors(data.interactions, config.vector_width, seed)
+    return text_vectors(texts, config, seed)
+
+
+def text_vectors(texts: list[str], config: Reading, seed: int) -> NDArray[np.float32]:
+    """Unit vectors of texts, float32 (N, <= D), that are read and narrowed together."""
+    width, encoder = config.vector_width, config.text_encoder
     if encoder == "hashing":
         return HashingEncoder(width, seed=seed).fit(texts).encode(texts)
     vectors = text_encoder(encoder).encode(texts)

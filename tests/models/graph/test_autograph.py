@@ -1,5 +1,6 @@
 """AutoGraph against its equations: factors, both forms, what is never known, what is never read."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,19 @@ from tests.models.test_tiger import shop
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.data.ragged import Histories
+from etalage.errors import DataError
+from etalage.language.told import write_told
 from etalage.layers.graph_attention import GraphAttention, Links
 from etalage.models.graph.attentive import averages, fewer
 from etalage.models.graph.autograph import AutoGraph, AutoGraphConfig
 from etalage.models.graph.embedding import Graph
-from etalage.models.graph.knowledge import factors, n_codes_for, people_vectors
+from etalage.models.graph.knowledge import (
+    KnowledgeConfig,
+    factors,
+    known_of,
+    n_codes_for,
+    people_vectors,
+)
 from etalage.models.graph.pairs import Pairs
 from etalage.models.registry import build
 from etalage.train.context import TrainContext
@@ -250,3 +259,30 @@ def test_one_code_for_all_is_a_graph_like_any_other() -> None:
     links = factors(vectors, 2, 4, seed=0)
     assert (np.diff(links.indptr) == 2).all()
     assert (links.toarray().sum(0) > 0).sum() == 2
+
+
+def test_what_is_told_takes_the_place_of_titles(tmp_path: Path) -> None:
+    """Items of one topic are told alike, and so share their factors, whatever their titles."""
+    data = shop(60)
+    topics = np.arange(data.n_items) % 6
+    words = ["sea ships", "hot deserts", "tall trees", "old castles", "fast cars", "rare stamps"]
+    of_items, of_users = tmp_path / "items.jsonl", tmp_path / "users.jsonl"
+    items = [(one, words[t], True) for one, t in zip(data.items.ids, topics, strict=True)]
+    write_told(of_items, "items", "m", "any", items)
+    users = [(one, "likes " + words[n % 6], True) for n, one in enumerate(data.users.ids)]
+    write_told(of_users, "users", "m", data.interactions.hash, users)
+    config = KnowledgeConfig(vector_width=16, items_told=of_items)
+    people, things = known_of(data, config, seed=0)
+    likeness = things @ things.T
+    assert likeness[topics[:, None] == topics].min() > 0.99
+    assert likeness[topics[:, None] != topics].max() < 0.5
+    np.testing.assert_allclose(people, people_vectors(things, data.interactions))
+    both = KnowledgeConfig(vector_width=16, items_told=of_items, users_told=of_users)
+    people, things = known_of(data, both, seed=0)
+    assert ((people @ things.T)[:, :6].argmax(1) == np.arange(len(people)) % 6).all()
+    model = build(TINY | {"knowledge": {**TINY["knowledge"], "users_told": str(of_users)}})
+    model.fit(data)
+    log = data.interactions
+    earlier = data.with_interactions(log.rows(log.times < log.times.max()))
+    with pytest.raises(DataError, match="may tell what is to be foretold"):
+        model.fit(earlier)

@@ -122,9 +122,10 @@ class FactorNodes(Nodes):
         return self._mean(self.start(), self.n_layers)
 
     def through_items(self) -> Tensor:
-        n_summed = max(self.n_layers, 1)
-        mean = self._mean(self.start(), n_summed - 1)
-        return mean[self.graph.n_users :] * (n_summed / (n_summed + 1))
+        if self.n_layers == 0 or "items_to_users" not in self.paths:
+            return super().through_items()
+        mean = self._mean(self.start(), self.n_layers - 1)
+        return self.graph.to_users(mean) * (self.n_layers / (self.n_layers + 1))
 
     @torch.no_grad()
     def counted(self) -> dict[str, float]:

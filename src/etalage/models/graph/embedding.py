@@ -26,9 +26,6 @@ from etalage.data.split import Queries
 from etalage.language.projection import unit_rows
 from etalage.layers.propagation import Propagation, bipartite, inverse_root, rectangular
 from etalage.models.arrays import load_arrays, save_arrays
-from etalage.language.projection import unit_rows
-from etalage.layers.propagation import Propagation, bipartite, inverse_root, rectangular
-from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.graph.folding import FoldIn, fitted_table
 from etalage.models.graph.pairs import Batch, Pairs, Sampling
 from etalage.models.recommender import Recommender

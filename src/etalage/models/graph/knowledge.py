@@ -8,6 +8,7 @@ Letters: U users, N items, V nodes of a side, S width of the vectors, L levels, 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +18,9 @@ from pydantic import Field
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.language.projection import unit_rows
+from etalage.language.told import told_of
 from etalage.layers.propagation import inverse_root
-from etalage.models.content import item_vectors
+from etalage.models.content import item_texts, item_vectors, text_vectors
 from etalage.recipe.config import Config
 from etalage.tokenize.residual import ResidualKMeans
 
@@ -38,6 +40,10 @@ class KnowledgeConfig(Config):
     """What reads the items' text: hashing, minilm, or a sentence encoder's name or folder."""
     vector_width: int = Field(128, ge=1)
     """Numbers in the vectors that are quantised."""
+    items_told: Path | None = None
+    """Texts about the items that `etalage knowledge texts` wrote; None reads the item table."""
+    users_told: Path | None = None
+    """Texts about the users, of the very log that is learnt from; None takes what they took."""
     n_levels: int = Field(3, ge=1)
     """Factors of a node, from coarse to fine."""
     n_user_codes: int | None = Field(None, ge=2)
@@ -60,9 +66,25 @@ def people_vectors(items: NDArray[np.float32], log: Interactions) -> NDArray[np.
 def known_of(
     data: Dataset, config: KnowledgeConfig, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vectors of users (U, S) and items (N, S), from the training log and the catalogue alone."""
-    items = item_vectors(data, config, seed)
-    return people_vectors(items, data.interactions), items
+    """Vectors of users (U, S) and items (N, S), from the training log, the catalogue, and what a
+    language model told of either.
+
+    Raises:
+        DataError: for texts about users that tell of another log.
+    """
+    if config.items_told is None and config.users_told is None:
+        items = item_vectors(data, config, seed)
+        return people_vectors(items, data.interactions), items
+    if config.items_told is None:
+        texts = item_texts(data) or [""] * data.n_items
+    else:
+        texts = told_of(config.items_told, "items", data)
+    if config.users_told is None:
+        items = text_vectors(texts, config, seed)
+        return people_vectors(items, data.interactions), items
+    people = told_of(config.users_told, "users", data)
+    both = text_vectors(people + texts, config, seed)  # in one space
+    return both[: len(people)], both[len(people) :]
 
 
 def n_codes_for(n_nodes: int) -> int:
