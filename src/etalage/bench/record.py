@@ -77,6 +77,18 @@ class TokenRecord(Config):
     """Groups of items that share a prefix."""
 
 
+class FactorRecord(Config):
+    """A latent factor: what some items have in common."""
+
+    model: str
+    level: int
+    """1 is the coarsest."""
+    size: int
+    """Items that share it."""
+    examples: list[ItemCard]
+    """Most taken first."""
+
+
 class VisitorRecord(Config):
     """One window for the eye: what a visitor did, what was shown, what they did next."""
 
@@ -99,6 +111,8 @@ class RunRecord(Config):
     repeats: str = "hide"
     """'hide' or 'show': whether lists may hold what a person took before."""
     tokens: TokenRecord | None = None
+    factors: list[FactorRecord] = Field(default_factory=list)
+    """The largest latent factors, of models that have any."""
     calibration: CalibrationRecord | None = None
     visitors: list[VisitorRecord] = Field(default_factory=list)
     comparisons: list[dict[str, Any]] = Field(default_factory=list)

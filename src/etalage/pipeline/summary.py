@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from etalage.bench.record import ItemCard, RunRecord, TokenRecord, VisitorRecord
+from etalage.bench.record import FactorRecord, ItemCard, RunRecord, TokenRecord, VisitorRecord
 from etalage.data.picture import picture
 from etalage.pipeline.clicks import ClickLog
 from etalage.pipeline.job import Job
@@ -25,7 +25,7 @@ from etalage.serve.runtime.engine import Engine
 
 MANY_HIDDEN = 0.05
 """Share of unanswerable questions from which a reader is told."""
-N_GROUPS, N_IN_GROUP = 4, 4
+N_GROUPS, N_IN_GROUP, N_FACTORS = 4, 4, 8
 N_VISITORS, N_SHOWN = 3, 6
 PACKAGES = ("numpy", "polars", "torch", "onnxruntime")
 
@@ -47,6 +47,7 @@ def record_of(
         models=job.rows,
         repeats=job.recipe.repeats,
         tokens=_tokens(spelling, cards),
+        factors=_factors(job, shop, cards),
         calibration=None if window is None else window.calibrated.record,
         visitors=[] if engine is None else _visitors(shop, engine, cards),
         comparisons=comparisons(job.reports, job.recipe.seed),
@@ -105,6 +106,22 @@ def _tokens(spelling: Spelling, cards: Cards) -> TokenRecord:
         health=spelling.health.to_dict(),
         examples=[cards.of(np.flatnonzero(family == f)[:N_IN_GROUP]) for f in largest],
     )
+
+
+def _factors(job: Job, shop: Shop, cards: Cards) -> list[FactorRecord]:
+    """The factors that most items share, of each model that has any."""
+    by_popularity = np.argsort(-shop.training_data.interactions.popularity(), kind="stable")
+    records = []
+    for name, codes in job.factors.items():
+        found = []
+        for level, of_level in enumerate(codes.T[:, by_popularity], 1):
+            factor, sizes = np.unique(of_level[of_level >= 0], return_counts=True)
+            found += [(size, level, c) for c, size in zip(factor, sizes, strict=True)]
+        for size, level, factor in sorted(found, reverse=True)[:N_FACTORS]:
+            members = by_popularity[codes[by_popularity, level - 1] == factor]
+            examples = cards.of(members[:N_IN_GROUP])
+            records.append(FactorRecord(model=name, level=level, size=int(size), examples=examples))
+    return records
 
 
 def _visitors(shop: Shop, engine: Engine, cards: Cards) -> list[VisitorRecord]:

@@ -14,7 +14,7 @@ Letters: U users, N items, V = U + N nodes, D width, S width of what is known, Q
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -160,6 +160,9 @@ class AutoGraph(PairwiseRecommender):
 
     config_type = AutoGraphConfig
     config: AutoGraphConfig
+    kept = (*PairwiseRecommender.kept, "item_factors")
+    item_factors: NDArray[np.int32]
+    """Code of each item at each level, (N, L); -1 where nothing is known, or no factor is used."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)
@@ -176,10 +179,19 @@ class AutoGraph(PairwiseRecommender):
                 (known[1], "item_factors", known_as.n_item_codes),
             )
         )
+        self.item_factors = np.full((graph.n_items, known_as.n_levels), -1, np.int32)
+        if items is not None:
+            has = np.diff(items.indptr) > 0
+            n_codes = items.shape[1] // known_as.n_levels
+            self.item_factors[has] = items.indices.reshape(-1, known_as.n_levels) % n_codes
         if config.form == "attention":
             return AttentiveNodes(graph, known, (users, items), config, seed)
         sides = Side(known[0], users, config), Side(known[1], items, config)
         return FactorNodes(graph, *sides, config)
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        super().restore(arrays)
+        self.item_factors = arrays["item_factors"]
 
     def settle(self, network: Nodes) -> None:
         super().settle(network)

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -139,6 +139,8 @@ class EmbeddingRecommender(Recommender):
     config: EmbeddingConfig
     is_cosine: bool = False
     """Whether scores are cosines, or plain products."""
+    kept: ClassVar[tuple[str, ...]] = ("users", "items", "is_known", "folding")
+    """Arrays that a saved model is made of."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)
@@ -261,8 +263,7 @@ class EmbeddingRecommender(Recommender):
 
     def save(self, folder: Path) -> None:
         self.check_fitted()
-        names = ("users", "items", "is_known", "folding")
-        save_arrays(folder, self, **{name: getattr(self, name) for name in names})
+        save_arrays(folder, self, **{name: getattr(self, name) for name in self.kept})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
