@@ -50,7 +50,7 @@ class EmbeddingConfig(ModelConfig):
     """Pairs of an epoch: those of the log, or of users drawn evenly ("user")."""
     max_length: int = Field(200, ge=1)
     """Newest history items that are read of someone who is folded in."""
-    training: TrainingConfig = TrainingConfig(epochs=100, batch_size=8192, learning_rate=0.005)
+    training: TrainingConfig = TrainingConfig(epochs=100, batch_size=8192, learning_rate=0.003)
     """The loop; batch_size counts pairs, and each batch costs one propagation."""
 
 
