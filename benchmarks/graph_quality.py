@@ -2,7 +2,7 @@
 
 The published logs have no validation part, so nothing here stops by one: `--choose` holds a tenth
 of the training part back, and what was chosen there, epochs included, stands in the rows below.
-Each row is also judged with its users folded in from their histories, as someone new would be.
+Each row is judged by the vectors of its users, and folded in from their histories as well.
 Every run is kept as a line of `runs/graph/results.jsonl`, and one that was interrupted goes on
 where it stopped. A row is the mean of the runs that are there.
 
@@ -84,25 +84,25 @@ def known() -> dict[str, dict[str, Any]]:
     return {line["key"]: line for line in map(json.loads, lines)}
 
 
-class FoldedIn:
-    """A model that is told nothing of who asks."""
+class Published:
+    """A model that is asked by the vectors of its users, as published tables do it."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.scores_all_items, self.history_length = True, model.history_length
+        self.scores_all_items = True
 
     def score_queries(self, queries: Queries) -> Any:
-        return self.model.score(queries.histories(self.history_length))
+        return self.model.score_users(queries.users)
 
 
 def judged(model: Any, log: Benchmark) -> dict[str, float]:
     """Figures by the users' own vectors and, where that differs, by their histories."""
-    own = evaluate_recommender(model, log.queries, ks=(20,)).metrics
+    by_history = evaluate_recommender(model, log.queries, ks=(20,)).metrics
+    if not hasattr(model, "score_users"):
+        return {metric: by_history[metric] for metric in METRICS}
+    own = evaluate_recommender(Published(model), log.queries, ks=(20,)).metrics  # type: ignore[arg-type]
     found = {metric: own[metric] for metric in METRICS}
-    if hasattr(model, "folding"):
-        folded = evaluate_recommender(FoldedIn(model), log.queries, ks=(20,)).metrics  # type: ignore[arg-type]
-        found |= {f"{metric}, folded in": folded[metric] for metric in METRICS}
-    return found
+    return found | {f"{metric}, folded in": by_history[metric] for metric in METRICS}
 
 
 def run(row: str, name: str, seed: int) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def choose(row: str, name: str, changes: list[str]) -> None:
     model = build(settings)
 
     def monitor(model: Any) -> dict[str, float]:
-        found = evaluate_recommender(model, log.queries, ks=(20,)).metrics
+        found = judged(model, log)
         print({metric: round(found[metric], 5) for metric in METRICS}, flush=True)
         return found
 

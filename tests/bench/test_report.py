@@ -10,6 +10,7 @@ from tests.browser import chromium, faults
 
 from etalage.bench.record import (
     CalibrationRecord,
+    FactorRecord,
     ItemCard,
     Measure,
     ModelRow,
@@ -59,6 +60,8 @@ def record() -> RunRecord:
             row("best possible", 0.4, "bound"),
         ],
         tokens=TokenRecord(quantizer="k-means", depth=2, width=8, health=health, examples=[cards]),
+        factors=[FactorRecord(model=EVIL, size=1_234, examples=cards),
+                 FactorRecord(model=EVIL, size=617, examples=cards)],
         calibration=CalibrationRecord(
             method="platt", before=bins, after=bins, metrics={"before": found, "after": found}
         ),
@@ -109,7 +112,8 @@ def test_nothing_can_be_smuggled_in(record: RunRecord) -> None:
 
 def test_every_figure_is_said(record: RunRecord) -> None:
     html = render(record)
-    for text in ("0.200 (0.190 to 0.210)", "123,456", "&lt; 0.001", "1,234", "+0.1500", "0.0090"):
+    for text in ("0.200 (0.190 to 0.210)", "123,456", "&lt; 0.001", "1,234", "+0.1500", "0.0090",
+                 "1,234 items", "--share:50.0%"):  # fmt: skip
         assert text in html
     assert html.count("–") >= 3  # measures that do not apply
 

@@ -81,8 +81,6 @@ class FactorRecord(Config):
     """A latent factor: what some items have in common."""
 
     model: str
-    level: int
-    """1 is the coarsest."""
     size: int
     """Items that share it."""
     examples: list[ItemCard]

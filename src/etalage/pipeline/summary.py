@@ -109,18 +109,16 @@ def _tokens(spelling: Spelling, cards: Cards) -> TokenRecord:
 
 
 def _factors(job: Job, shop: Shop, cards: Cards) -> list[FactorRecord]:
-    """The factors that most items share, of each model that has any."""
+    """The coarse factors that most items share, of each model that has any; what a finer one says
+    depends on what was said before."""
     by_popularity = np.argsort(-shop.training_data.interactions.popularity(), kind="stable")
     records = []
     for name, codes in job.factors.items():
-        found = []
-        for level, of_level in enumerate(codes.T[:, by_popularity], 1):
-            factor, sizes = np.unique(of_level[of_level >= 0], return_counts=True)
-            found += [(size, level, c) for c, size in zip(factor, sizes, strict=True)]
-        for size, level, factor in sorted(found, reverse=True)[:N_FACTORS]:
-            members = by_popularity[codes[by_popularity, level - 1] == factor]
-            examples = cards.of(members[:N_IN_GROUP])
-            records.append(FactorRecord(model=name, level=level, size=int(size), examples=examples))
+        coarse = codes[by_popularity, 0]
+        factors, sizes = np.unique(coarse[coarse >= 0], return_counts=True)
+        for n in np.argsort(-sizes, kind="stable")[:N_FACTORS]:
+            examples = cards.of(by_popularity[coarse == factors[n]][:N_IN_GROUP])
+            records.append(FactorRecord(model=name, size=int(sizes[n]), examples=examples))
     return records
 
 
