@@ -80,6 +80,10 @@ class Recommender(ABC):
         """
         return self.score(queries.histories(self.history_length))
 
+    def plan(self, data: Dataset) -> str:
+        """What a fit on a log will need, in a few words; '' where that is not worth telling."""
+        return ""
+
     def check_servable(self) -> None:  # noqa: B027  # most have nothing to say against it
         """Raises RecipeError where an exportable model cannot be served with its settings."""
 

@@ -73,6 +73,8 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
         summary.append(f"{spelling.ids.n_levels} levels of {max(spelling.ids.sizes)} codes")
         summary.append(f"{100 * spelling.health.collision_rate:.1f} % of items share all of them")
     for name, model in models.items():
+        if needs := model.plan(shop.training_data):
+            stages.say(f"plan {name:<17} {needs}")
         with stages.stage(f"train {name}") as summary:
             summary.append(job.fit(name, model, shop))
     trained = None

@@ -9,10 +9,12 @@ from tests.contracts.toys import dataset, shop
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.data.ragged import Histories
+from etalage.errors import CapacityError
 from etalage.models.graph.embedding import Graph
 from etalage.models.graph.folding import PULL, fitted_map, fitted_table
 from etalage.models.graph.lightgcn import LightGCNConfig, MeanOfLayers
 from etalage.models.graph.pairs import Batch, Pairs
+from etalage.models.graph.plan import memory_plan
 from etalage.models.graph.simgcl import NoisyNodes, SimGCL, SimGCLConfig, XSimGCLConfig
 from etalage.models.graph.ultragcn import UltraGCN, UltraGCNConfig, neighbours, side_weights
 from etalage.models.registry import build
@@ -239,3 +241,27 @@ def test_the_table_of_those_folded_in_is_the_least_of_its_squares() -> None:
         shares.T @ shares + weight * np.eye(9), shares.T @ users + weight * first
     )
     np.testing.assert_allclose(fitted_table(seen, handed, users), expected, atol=1e-5)
+
+
+def test_a_graph_that_would_not_fit_is_refused_with_its_plan() -> None:
+    model = build({"kind": "lightgcn", "max_gigabytes": 1e-6})
+    data = shop()
+    assert model.plan(data) == ""  # not worth telling
+    wide = build({"kind": "lightgcn", "width": 1_000_000})
+    assert wide.plan(data).startswith("about 9.2 GB (vectors 0.36, ")
+    with pytest.raises(CapacityError, match=r"LightGCN on circle needs about .*vectors .*raise it"):
+        model.fit(data)
+    assert model.n_items == 0
+
+
+def test_a_plan_grows_with_what_it_counts() -> None:
+    base = memory_plan(1000, 1000, 10_000, 64, 1000, 100)
+    assert base.gigabytes == pytest.approx(sum(base.parts.values()) / 1e9)
+    assert base.parts["vectors"] == 2000 * 64 * 4
+    wider = memory_plan(1000, 1000, 10_000, 128, 1000, 100)
+    assert wider.parts["optimiser"] == 2 * base.parts["optimiser"]
+    denser = memory_plan(1000, 1000, 20_000, 64, 1000, 100)
+    assert {name for name, size in denser.parts.items() if size > base.parts[name]} == {
+        "links",
+        "pairs",
+    }

@@ -22,6 +22,7 @@ from etalage.layers.graph_attention import GraphAttention, Links
 from etalage.layers.mlp import MLP
 from etalage.layers.propagation import Propagation, Rows
 from etalage.models.graph.embedding import Graph, Nodes
+from etalage.seeds import generator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +56,8 @@ class AttentiveSide(nn.Module):
 class AttentiveNodes(Nodes):
     """Nodes that look at their factors, then at each other, then go up a tower each."""
 
+    known: Tensor
+
     def __init__(
         self,
         graph: Graph,
@@ -66,7 +69,8 @@ class AttentiveNodes(Nodes):
         super().__init__(graph, config)
         width, out = config.width, N_HEADS * config.width
         self.users, self.items = (AttentiveSide(one, width, config.spread) for one in links)
-        self.known = [torch.from_numpy(vectors) for vectors in known]
+        whole = torch.from_numpy(np.concatenate(known))
+        self.register_buffer("known", whole, persistent=False)
         self.read = nn.Linear(known[0].shape[1], width, bias=False) if config.features else None
         self.meet_items = GraphAttention(out, out, N_HEADS, width)
         self.meet_users = GraphAttention(out, out, N_HEADS, width)
@@ -85,7 +89,7 @@ class AttentiveNodes(Nodes):
     def start(self) -> Tensor:
         if self.read is None:
             return self.vectors
-        return self.vectors + self.read(torch.cat(self.known))
+        return self.vectors + self.read(self.known)
 
     def forward(self) -> Tensor:
         users, items = self.start().split([self.graph.n_users, self.graph.n_items])
@@ -116,8 +120,6 @@ def averages(seen: csr_array) -> Propagation:
 def fewer(links: csr_array, most: int | None, seed: int) -> csr_array:
     """The links of each node, or `most` of them drawn once."""
     from scipy.sparse import csr_array
-
-    from etalage.seeds import generator
 
     if most is None:
         return links

@@ -99,8 +99,6 @@ class Side(nn.Module):
 class FactorNodes(Nodes):
     """Nodes that meet along their factors first, and then along the log."""
 
-    config: AutoGraphConfig
-
     def __init__(self, graph: Graph, users: Side, items: Side, config: AutoGraphConfig) -> None:
         super().__init__(graph, config)
         self.users, self.items = users, items

@@ -22,11 +22,13 @@ from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
+from etalage.errors import CapacityError
 from etalage.language.projection import unit_rows
 from etalage.layers.propagation import Propagation, bipartite, inverse_root, rectangular
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.graph.folding import FoldIn, fitted_table
 from etalage.models.graph.pairs import Batch, Pairs, Sampling
+from etalage.models.graph.plan import MemoryPlan, memory_plan
 from etalage.models.recommender import Recommender
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_seed
@@ -36,6 +38,10 @@ from etalage.train.loop import train
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+
+WORTH_TELLING = 0.1
+"""Gigabytes from which a fit says what it needs."""
 
 
 class EmbeddingConfig(ModelConfig):
@@ -49,6 +55,8 @@ class EmbeddingConfig(ModelConfig):
     """Pairs of an epoch: those of the log, or of users drawn evenly ("user")."""
     max_length: int = Field(200, ge=1)
     """Newest history items that are read of someone who is folded in."""
+    max_gigabytes: float = Field(12.0, gt=0)
+    """Refuse a graph whose fit would need more memory than this."""
     training: TrainingConfig = TrainingConfig(epochs=100, batch_size=8192, learning_rate=0.003)
     """The loop; batch_size counts pairs, and each batch costs one propagation."""
 
@@ -163,7 +171,22 @@ class EmbeddingRecommender(Recommender):
         """Weight of half the squares of all vectors in the loss of every step."""
         return 0.0
 
+    def plan(self, data: Dataset) -> str:
+        needed = self._plan(data)
+        return str(needed) if needed.gigabytes >= WORTH_TELLING else ""
+
+    def _plan(self, data: Dataset) -> MemoryPlan:
+        config, log = self.config, data.interactions
+        counted = (log.n_users, data.n_items, len(log), config.width)
+        return memory_plan(*counted, config.training.batch_size, self.n_negatives() or 1)
+
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
+        needed = self._plan(data)
+        if needed.gigabytes > self.config.max_gigabytes:
+            raise CapacityError(
+                f"{type(self).__name__} on {data.name} needs {needed}, more than max_gigabytes="
+                f"{self.config.max_gigabytes}; raise it, or take a smaller width"
+            )
         self.n_items = data.n_items
         graph = Graph(data.interactions.matrix())
         with torch.random.fork_rng(devices=[]):
