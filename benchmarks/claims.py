@@ -43,7 +43,7 @@ LONG = {
         "generative_training.py",
         "generative_quality.py",
     ],
-    "graph": ["graph_quality.py"],
+    "graph": ["graph_quality.py", "graph_scale.py", "autograph_quality.py"],
 }
 
 

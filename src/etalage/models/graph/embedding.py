@@ -178,7 +178,7 @@ class EmbeddingRecommender(Recommender):
     def _plan(self, data: Dataset) -> MemoryPlan:
         config, log = self.config, data.interactions
         counted = (log.n_users, data.n_items, len(log), config.width)
-        return memory_plan(*counted, config.training.batch_size, self.n_negatives() or 1)
+        return memory_plan(*counted, config.training.batch_size)
 
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         needed = self._plan(data)

@@ -1,7 +1,7 @@
 """What will a graph cost in memory? Told before anything is taken.
 
 Letters: U users, N items, V = U + N nodes, M pairs of a user and an item, D width, B pairs of a
-batch, K negatives.
+batch.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class MemoryPlan:
 
 
 def memory_plan(
-    n_users: int, n_items: int, n_pairs: int, width: int, batch_size: int, n_negatives: int
+    n_users: int, n_items: int, n_pairs: int, width: int, batch_size: int
 ) -> MemoryPlan:
     """Plans a fit whose every step propagates the whole graph once.
 
-    >>> print(memory_plan(1_000_000, 100_000, 20_000_000, 64, 100_000, 512))  # doctest: +ELLIPSIS
-    about 4.1 GB (vectors 0.28, optimiser 0.56, a step 1.4, links 0.18, pairs 0.64, scores 0.49, ...
+    >>> print(memory_plan(1_000_000, 100_000, 20_000_000, 64, 100_000))  # doctest: +ELLIPSIS
+    about 3.9 GB (vectors 0.28, optimiser 0.56, a step 1.4, links 0.18, pairs 0.64, batch 0.2, ...
     """
     n_nodes = n_users + n_items
     table = n_nodes * width * FLOAT
@@ -48,7 +48,9 @@ def memory_plan(
             "links": 2 * n_pairs * LINK + n_nodes * (LONG + 2 * FLOAT),
             # users, items, their order, and both drawn anew in an epoch of users drawn evenly
             "pairs": n_pairs * (LONG + LINK + LONG + LONG + LINK),
-            "scores": batch * FLOAT * (2 * n_negatives + 3 * width),
+            # vectors of both ends, of length 1 and as they are, and gradients of these; scores are
+            # made and left a few rows at a time
+            "batch": batch * width * FLOAT * 8,
             # the best state, and what scores: vectors, and what an item adds to a history
             "kept": 2 * table + n_items * width * FLOAT,
         }
