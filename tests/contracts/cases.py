@@ -49,6 +49,18 @@ CASES = [
         exportable=True,
     ),
     Case(
+        "two_tower",
+        {
+            "backbone": "attention",
+            "graph": {"kind": "autograph", **GRAPH, "training": {"epochs": 3}},
+            "width": 32,
+            "dropout": 0.1,
+            "max_length": 12,
+            "training": {"epochs": 12, "batch_size": 32, "learning_rate": 0.003},
+        },
+        reaches=0.9,
+    ),
+    Case(
         "window_din",
         {
             "width": 16,

@@ -16,6 +16,7 @@ MODELS: dict[str, str] = {
     "item_knn_markov": "etalage.models.baseline.neighbours:ItemKNNMarkov",
     "ease": "etalage.models.baseline.ease:EASE",
     "sasrec": "etalage.models.sequential.sasrec:SASRec",
+    "two_tower": "etalage.models.sequential.two_tower:TwoTower",
     "window_din": "etalage.models.sequential.din:WindowDIN",
     "tiger": "etalage.models.generative.tiger:TIGER",
     "prorec": "etalage.models.generative.prorec:PRORec",
