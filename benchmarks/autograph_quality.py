@@ -81,7 +81,8 @@ def settings_of(row: str) -> dict[str, Any]:
 
 
 def key_of(row: str, log: str, split: str, seed: int) -> str:
-    text = json.dumps([settings_of(row), row.endswith(TOLD), log, split, seed], sort_keys=True)
+    settings = build(settings_of(row)).config.to_dict()
+    text = json.dumps([settings, row.endswith(TOLD), log, split, seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -119,7 +120,7 @@ def run(row: str, log: str, split_name: str, seed: int) -> dict[str, Any]:
     model = build(settings_of(row))
 
     def monitor(model: Any) -> dict[str, float]:
-        return evaluate_recommender(model, split.valid, ks=(20,)).metrics
+        return evaluate_recommender(model, split.valid, ks=(10, 20)).metrics
 
     folder = OUT / "fits" / key
     context = TrainContext(
@@ -137,6 +138,14 @@ def run(row: str, log: str, split_name: str, seed: int) -> dict[str, Any]:
     return line
 
 
+def clean(found: list[dict[str, Any]]) -> str:
+    """The commit of runs; those of code that no commit has are none."""
+    dirty = [line for line in found if line["commit"].endswith("-dirty")]
+    if dirty:
+        sys.exit(f"{dirty[0]['row']} was run with code that no commit has; run it again")
+    return str(found[-1]["commit"])
+
+
 def claims(log: str, split: str, seeds: list[int]) -> None:
     """Records every row of a log that has been run, and what AutoGraph is worth beside its base."""
     runs = known()
@@ -148,7 +157,8 @@ def claims(log: str, split: str, seeds: list[int]) -> None:
             continue
         where = f"on {log}, {split.replace('_', ' ')}"
         common = {"seeds": [line["seed"] for line in found], "data_hash": data_hash,
-                  "seconds": sum(line["cpu_seconds"] for line in found)}  # fmt: skip
+                  "seconds": sum(line["cpu_seconds"] for line in found),
+                  "measured_at": clean(found)}  # fmt: skip
         means[row] = {metric: mean(line[metric] for line in found) for metric in METRICS}
         for metric in METRICS:
             claim = f"{row} {metric} {where}"

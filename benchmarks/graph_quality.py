@@ -73,7 +73,8 @@ def settings_of(row: str, name: str, more: list[str] | None = None) -> dict[str,
 
 
 def key_of(row: str, name: str, seed: int) -> str:
-    text = json.dumps([settings_of(row, name), name, seed], sort_keys=True)
+    settings = build(settings_of(row, name)).config.to_dict()
+    text = json.dumps([settings, name, seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -137,6 +138,14 @@ def choose(row: str, name: str, changes: list[str]) -> None:
     print(row, name, changes, f"epoch {fit.best_epoch}", figures, f"{fit.cpu_seconds:.0f} s")
 
 
+def clean(found: list[dict[str, Any]]) -> str:
+    """The commit of runs; those of code that no commit has are none."""
+    dirty = [line for line in found if line["commit"].endswith("-dirty")]
+    if dirty:
+        sys.exit(f"{dirty[0]['row']} was run with code that no commit has; run it again")
+    return str(found[-1]["commit"])
+
+
 def claims(name: str, seeds: list[int]) -> None:
     """Records every row of a log that has been run."""
     runs = known()
@@ -145,7 +154,8 @@ def claims(name: str, seeds: list[int]) -> None:
         if not found:
             continue
         common = {"seeds": [line["seed"] for line in found], "data_hash": found[0]["data_hash"],
-                  "seconds": sum(line["cpu_seconds"] for line in found)}  # fmt: skip
+                  "seconds": sum(line["cpu_seconds"] for line in found),
+                  "measured_at": clean(found)}  # fmt: skip
         for metric in (m for m in found[0] if m.startswith(METRICS)):
             claim = f"{row} {metric} on {name}"
             bar = f">={BARS.get((row, name, metric), 0)}"

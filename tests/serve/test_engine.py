@@ -14,7 +14,7 @@ from etalage.data.ragged import Histories, ItemSets
 from etalage.errors import BundleError, CapacityError
 from etalage.serve.bundle import read_manifest, write_bundle
 from etalage.serve.runtime.engine import Engine
-from etalage.serve.runtime.retrieval import largest
+from etalage.serve.runtime.retrieval import Products, largest
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +223,12 @@ def test_a_full_disk_leaves_the_old_bundle(bundle: Path) -> None:
 def test_no_bundle_at_all(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="etalage export"):
         Engine(tmp_path / "nowhere")
+
+
+def test_items_of_which_nothing_is_known_are_never_retrieved() -> None:
+    """A vector of zeros would be in the middle of the list, where all others point away."""
+    vectors = -np.ones((4, 2), np.float32)
+    vectors[2] = 0
+    items, scores = Products(vectors)(np.ones(2, np.float32), 4, np.zeros(0, np.int32))
+    assert items.tolist() == [0, 1, 3]
+    assert scores.tolist() == [-2, -2, -2]

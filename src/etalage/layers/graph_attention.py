@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -57,14 +58,17 @@ class GraphAttention(nn.Module):
         if links is None or not len(links.rows):
             return kept
         rows, columns = links.rows, links.columns
-        likeness = self.left(others)[columns] + self.right(own)[rows]  # (M, H)
+        # looked up by `embedding`, whose way back adds in one order; that of an index does not
+        likeness = embedding(columns, self.left(others)) + embedding(
+            rows, self.right(own)
+        )  # (M, H)
         likeness = nn.functional.leaky_relu(likeness, 0.2)
         index = rows[:, None].expand_as(likeness)
         highest = likeness.new_full((links.n_rows, self.n_heads), -torch.inf)
         highest = highest.scatter_reduce(0, index, likeness.detach(), "amax")
-        powers = (likeness - highest[rows]).exp()
+        powers = (likeness - highest.detach()[rows]).exp()
         sums = powers.new_zeros(links.n_rows, self.n_heads).index_add(0, rows, powers)
-        weights = powers / sums[rows]  # (M, H)
-        said = self.say(others).view(len(others), self.n_heads, -1)[columns]  # (M, H, F)
+        weights = powers / embedding(rows, sums)  # (M, H)
+        said = embedding(columns, self.say(others)).unflatten(1, (self.n_heads, -1))  # (M, H, F)
         heard = (weights[..., None] * said).flatten(1)
         return kept.index_add(0, rows, heard)

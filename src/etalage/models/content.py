@@ -59,13 +59,14 @@ def text_vectors(texts: list[str], config: Reading, seed: int) -> NDArray[np.flo
 
 
 def item_texts(data: Dataset) -> list[str] | None:
-    """The text of each item, in index order; None when no table says what items are."""
+    """The text of each item, in index order; None when no table says what any item is."""
     table = data.item_table
     columns = [] if table is None else [name for name in TEXT_COLUMNS if name in table.columns]
     if table is None or not columns:
         return None
     texts = (joined(table[name], " ") for name in columns)
-    return [" ".join(parts) for parts in zip(*texts, strict=True)]
+    whole = [" ".join(parts) for parts in zip(*texts, strict=True)]
+    return whole if any(text.strip() for text in whole) else None
 
 
 def cooccurrence_vectors(log: Interactions, width: int, seed: int) -> NDArray[np.float32]:

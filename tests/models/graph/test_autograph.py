@@ -17,6 +17,7 @@ from etalage.data.ragged import Histories
 from etalage.errors import DataError
 from etalage.language.told import write_told
 from etalage.layers.graph_attention import GraphAttention, Links
+from etalage.models.content import cooccurrence_vectors
 from etalage.models.graph.attentive import averages, fewer
 from etalage.models.graph.autograph import AutoGraph, AutoGraphConfig
 from etalage.models.graph.embedding import Graph
@@ -63,7 +64,6 @@ def test_every_known_node_has_a_factor_of_each_level_and_no_other_node_has_any()
     of_level = whole.reshape(200, 3, 16).sum(2)
     assert (of_level[[3, 77]] == 0).all()
     assert (np.delete(of_level, [3, 77], 0) == 1).all()
-    assert (factors(vectors[[5, 5]], 3, 16, seed=0).toarray()[0] >= 0).all()
 
 
 def test_nodes_alike_share_all_their_factors() -> None:
@@ -286,3 +286,42 @@ def test_what_is_told_takes_the_place_of_titles(tmp_path: Path) -> None:
     earlier = data.with_interactions(log.rows(log.times < log.times.max()))
     with pytest.raises(DataError, match="may tell what is to be foretold"):
         model.fit(earlier)
+
+
+def test_attention_learns_the_same_with_any_number_of_threads() -> None:
+    found = []
+    for n_threads in (2, 2, 1):
+        model = build(TINY | {"form": "attention", "training": {"epochs": 2, "batch_size": 64}})
+        model.fit(shop(200), TrainContext(threads=n_threads))
+        found.append(model.items)
+    assert found[0].tobytes() == found[1].tobytes()
+    np.testing.assert_allclose(found[0], found[2], atol=1e-4)
+
+
+def test_repeats_of_one_person_make_an_item_no_more_common() -> None:
+    items = np.eye(2, dtype=np.float32)
+    log = Interactions.from_arrays([0] * 10, [0] * 9 + [1], range(10), n_users=1, n_items=2)
+    found = people_vectors(items, log)[0]
+    weight_of_first = sum(0.9**age for age in range(1, 10))
+    assert found[0] / found[1] == pytest.approx(weight_of_first, rel=1e-5)
+
+
+def test_where_nothing_is_told_titles_stand_and_where_no_title_stands_the_log() -> None:
+    data, config = shop(60), KnowledgeConfig(vector_width=16)
+    empty = pl.DataFrame({"title": [""] * data.n_items})
+    bare = Dataset(data.name, data.interactions, data.users, data.items, item_table=empty)
+    _, things = known_of(bare, config, seed=0)
+    np.testing.assert_allclose(things, cooccurrence_vectors(data.interactions, 16, 0))
+
+
+def test_texts_about_some_items_leave_the_others_their_titles(tmp_path: Path) -> None:
+    data, path = shop(60), tmp_path / "items.jsonl"
+    write_told(path, "items", "m", "any", [(data.items.ids[0], "quite another thing", True)])
+    config = KnowledgeConfig(vector_width=16, items_told=path)
+    _, things = known_of(data, config, seed=0)
+    assert things.any(1).all()
+    bare = Dataset(data.name, data.interactions, data.users, data.items)
+    users = tmp_path / "users.jsonl"
+    write_told(users, "users", "m", data.interactions.hash, [(data.users.ids[0], "tea", True)])
+    with pytest.raises(DataError, match="give items_told"):
+        known_of(bare, KnowledgeConfig(users_told=users), seed=0)

@@ -265,3 +265,59 @@ def test_a_plan_grows_with_what_it_counts() -> None:
         "links",
         "pairs",
     }
+
+
+def planned(**settings: object) -> float:
+    return build(settings | {"width": 32})._plan(shop(n_users=400)).gigabytes
+
+
+def test_what_keeps_more_plans_for_more() -> None:
+    plain = planned(kind="lightgcn")
+    one, two = planned(kind="xsimgcl", loss="softmax"), planned(kind="simgcl", loss="softmax")
+    assert plain < one < two
+    assert planned(kind="lightgcn", loss="bpr") > plain
+    assert planned(kind="ultragcn") > planned(kind="mf")
+    assert planned(kind="autograph") > plain
+    assert planned(kind="autograph", form="attention") > planned(kind="autograph")
+
+
+def with_dead_items(log: Interactions, n_dead: int = 10) -> Interactions:
+    n_items = log.n_items + n_dead
+    return Interactions.from_arrays(log.users, log.items, n_users=log.n_users, n_items=n_items)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "bpr"])
+@pytest.mark.parametrize("kind", [*KINDS, "autograph"])
+def test_what_no_one_took_and_no_one_knows_is_never_recommended(kind: str, loss: str) -> None:
+    log = with_dead_items(shop().interactions)
+    settings = {} if kind == "ultragcn" else {"loss": loss}
+    model = build({"kind": kind, "width": 8, "training": TRAINING} | settings)
+    model.fit(dataset(log))
+    assert not model.items[-10:].any()
+    people = Histories.from_rows([[1, 2, 3]])
+    assert np.isnan(model.score(people)[0, -10:]).all()
+    assert (model.recommend(people, log.n_items).items < log.n_items - 10).all()
+
+
+def test_items_that_no_one_took_make_no_loss_larger() -> None:
+    plain, losses = shop().interactions, []
+    for log in (plain, with_dead_items(plain)):
+        model = build({"kind": "mf", "width": 8, "n_negatives": 100})
+        network = model.network(Graph(log.matrix()), dataset(log), 0)
+        with torch.no_grad():
+            network.vectors.zero_()
+        (batch,) = Pairs(log.matrix(), "edge", 10_000, 100).batches(np.random.default_rng(0))
+        losses.append(model.loss(network, batch).item())
+    assert losses[0] == pytest.approx(losses[1])
+    # all vectors alike, so each taken item is as likely as any other
+    assert losses[0] == pytest.approx(np.log(len(np.unique(plain.items))), rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(50, 9), (9, 50)])
+def test_the_directions_of_a_small_side_are_those_of_the_whole(shape: tuple[int, int]) -> None:
+    model = build({"kind": "gf_cf", "n_factors": 5})
+    log = Interactions.from_arrays(*links(*shape).nonzero(), n_users=shape[0], n_items=shape[1])
+    model.fit(dataset(log))
+    _, _, exact = np.linalg.svd(model.rows.toarray(), full_matrices=False)
+    ours, theirs = (v[:5].T @ v[:5] for v in (model.directions, exact))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)

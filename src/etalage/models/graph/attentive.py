@@ -43,13 +43,13 @@ class AttentiveSide(nn.Module):
         self.to_factors = None if links is None else Links.of(links.T.tocsr())
         self.factors = nn.Parameter(torch.randn(n_factors, width) * spread)
         out = N_HEADS * width
-        self.gather = GraphAttention(width, width, N_HEADS, width)
-        self.spread = GraphAttention(out + width, width, N_HEADS, width)
+        self.gathering = GraphAttention(width, width, N_HEADS, width)
+        self.giving = GraphAttention(out + width, width, N_HEADS, width)
 
     def forward(self, own: Tensor) -> Tensor:
         """Vectors of a side (V, D) -> h (V, H D)."""
-        said = self.gather(own, self.factors, self.to_factors)
-        whole: Tensor = self.spread(torch.cat([said, self.factors], 1), own, self.to_nodes)
+        said = self.gathering(own, self.factors, self.to_factors)
+        whole: Tensor = self.giving(torch.cat([said, self.factors], 1), own, self.to_nodes)
         return whole
 
 

@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
 from etalage.layers.propagation import mean_of_layers, rectangular
-from etalage.models.graph.attentive import AttentiveNodes
+from etalage.models.graph.attentive import N_HEADS, AttentiveNodes
 from etalage.models.graph.embedding import Graph, Nodes
 from etalage.models.graph.knowledge import KnowledgeConfig, factors, known_of
 from etalage.models.graph.pairwise import PairwiseConfig, PairwiseRecommender
+from etalage.models.graph.plan import FLOAT, MemoryPlan
 from etalage.recipe.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ class FactorNodes(Nodes):
         """E, or E + W s, (V, D)."""
         if self.read is None:
             return self.vectors
-        return self.vectors + self.read(torch.cat([self.users.known, self.items.known]))
+        # each side by itself, as what is known is wider than what is read of it
+        return self.vectors + torch.cat(
+            [self.read(side.known) for side in (self.users, self.items)]
+        )
 
     def forward(self) -> Tensor:
         return self._mean(self.start(), self.n_layers)
@@ -166,6 +170,17 @@ class AutoGraph(PairwiseRecommender):
         super().__init__(config)
         self.gates: dict[str, float] = {}
         """Mean of what factors count for users and items, after a fit; empty in a loaded model."""
+
+    def further(self, plan: MemoryPlan, data: Dataset) -> dict[str, int]:
+        config, log = self.config, data.interactions
+        n_nodes = log.n_users + data.n_items
+        more = super().further(plan, data)
+        more["knowledge"] = 2 * n_nodes * config.knowledge.vector_width * FLOAT
+        if config.form == "attention":
+            n_links = 2 * len(log) + 2 * n_nodes * config.knowledge.n_levels
+            # what is said along each link, weighed, and the gradients of both
+            more["messages"] = 4 * n_links * N_HEADS * config.width * FLOAT
+        return more
 
     def network(self, graph: Graph, data: Dataset, seed: int) -> Nodes:
         config, known_as = self.config, self.config.knowledge

@@ -91,6 +91,11 @@ class Graph:
         return np.diff(self.seen.indptr).astype(np.int64)
 
     @cached_property
+    def n_taken(self) -> int:
+        """Items that anyone took."""
+        return int((self.item_degrees > 0).sum())
+
+    @cached_property
     def item_degrees(self) -> NDArray[np.int64]:
         """Users of each item, (N,)."""
         return np.bincount(self.seen.indices, minlength=self.n_items)
@@ -113,9 +118,12 @@ class Nodes(nn.Module):
         self.graph = graph
         n_nodes = graph.n_users + graph.n_items
         vectors = torch.randn(n_nodes, config.width) * config.spread
-        # no pair teaches a node that has none, so it is nothing and not something random
-        vectors[torch.from_numpy(np.concatenate([graph.user_degrees, graph.item_degrees]) == 0)] = 0
-        self.vectors = nn.Parameter(vectors)
+        degrees = np.concatenate([graph.user_degrees, graph.item_degrees])
+        alone = torch.from_numpy(degrees == 0)[:, None]
+        # no pair teaches a node that has none, so it is nothing, and stays so
+        self.vectors = nn.Parameter(vectors.masked_fill_(alone, 0))
+        if alone.any():
+            self.vectors.register_hook(lambda gradient: gradient.masked_fill(alone, 0))
 
     def start(self) -> Tensor:
         """X⁰ (V, D), users first."""
@@ -178,7 +186,12 @@ class EmbeddingRecommender(Recommender):
     def _plan(self, data: Dataset) -> MemoryPlan:
         config, log = self.config, data.interactions
         counted = (log.n_users, data.n_items, len(log), config.width)
-        return memory_plan(*counted, config.training.batch_size)
+        plan = memory_plan(*counted, config.training.batch_size)
+        return MemoryPlan(plan.parts | self.further(plan, data))
+
+    def further(self, plan: MemoryPlan, data: Dataset) -> dict[str, int]:
+        """Bytes that this model takes beside what all take, by what they are for."""
+        return {}
 
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         needed = self._plan(data)
@@ -246,7 +259,8 @@ class EmbeddingRecommender(Recommender):
         return unit_rows(states) if self.is_cosine else states
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
-        """Scores of all items, float32 (B, N); NaN without an item that anyone took."""
+        """Scores of all items, float32 (B, N); NaN without an item that anyone took, and for items
+        of which nothing is known."""
         return self._score(self.encode(histories))
 
     def score_users(self, users: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -260,6 +274,7 @@ class EmbeddingRecommender(Recommender):
     def _score(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         scores = states @ self.items.T
         scores[~states.any(1)] = np.nan
+        scores[:, ~self.items.any(1)] = np.nan
         return scores
 
     def item_vectors(self) -> NDArray[np.float32]:

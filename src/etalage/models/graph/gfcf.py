@@ -71,10 +71,21 @@ class GFCF(Recommender):
             rng = generator(seed, "gf_cf")
             _, sizes, directions = svds(self.rows, n_factors, return_singular_vectors="vh", rng=rng)
         else:
-            _, sizes, directions = np.linalg.svd(self.rows.toarray(), full_matrices=False)
+            sizes, directions = self._all_directions()
             sizes, directions = sizes[:n_factors], directions[:n_factors]
         kept: NDArray[np.float32] = directions[sizes > SMALLEST * sizes.max()]
         return np.ascontiguousarray(kept)
+
+    def _all_directions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Singular values, largest first, and Vᵀ, by way of the smaller of R Rᵀ and Rᵀ R."""
+        rows = self.rows.astype(np.float64)
+        is_tall = rows.shape[0] >= rows.shape[1]
+        squares, basis = np.linalg.eigh((rows.T @ rows if is_tall else rows @ rows.T).toarray())
+        sizes = np.sqrt(np.maximum(squares[::-1], 0))
+        basis = basis[:, ::-1].T
+        if is_tall:
+            return sizes, basis
+        return sizes, (basis @ rows) / np.maximum(sizes, SMALLEST * sizes.max())[:, None]
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Scores of all items, float32 (B, N); NaN without an item that anyone took, and for items

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
+from etalage.errors import DataError
 from etalage.language.projection import unit_rows
 from etalage.language.told import told_of
 from etalage.layers.propagation import inverse_root
@@ -58,7 +59,8 @@ def people_vectors(items: NDArray[np.float32], log: Interactions) -> NDArray[np.
     from scipy.sparse import csr_array
 
     ages = np.repeat(log.offsets[1:], np.diff(log.offsets)) - 1 - np.arange(len(log.items))
-    weights = (FADING**ages * inverse_root(log.popularity())[log.items]).astype(np.float32)
+    takers = np.bincount(log.matrix().indices, minlength=log.n_items)  # each once
+    weights = (FADING**ages * inverse_root(takers)[log.items]).astype(np.float32)
     shape = (len(log.offsets) - 1, len(items))
     return unit_rows(csr_array((weights, log.items, log.offsets), shape=shape) @ items)
 
@@ -70,15 +72,20 @@ def known_of(
     language model told of either.
 
     Raises:
-        DataError: for texts about users that tell of another log.
+        DataError: for texts about users that tell of another log, or stand without any of items.
     """
     if config.items_told is None and config.users_told is None:
         items = item_vectors(data, config, seed)
         return people_vectors(items, data.interactions), items
-    if config.items_told is None:
-        texts = item_texts(data) or [""] * data.n_items
-    else:
-        texts = told_of(config.items_told, "items", data)
+    texts = item_texts(data)
+    if config.items_told is not None:
+        told = told_of(config.items_told, "items", data)
+        texts = [text or own for text, own in zip(told, texts or told, strict=True)]
+    if texts is None:
+        raise DataError(
+            f"{config.users_told} tells of users in words, and {data.name} has none about items; "
+            "give items_told, or a table with the columns item and title beside the log"
+        )
     if config.users_told is None:
         items = text_vectors(texts, config, seed)
         return people_vectors(items, data.interactions), items

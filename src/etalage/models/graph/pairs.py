@@ -55,7 +55,12 @@ class Pairs:
         self.n_batches = -(-len(self.items) // batch_size)
         self.unseen = None
         if n_negatives is None:
-            self.unseen = NegativeSampler(ItemSets(self.starts, self.items), self.n_items)
+            weights = None
+            if len(self.taken) < self.n_items:
+                weights = np.zeros(self.n_items, np.int64)
+                weights[self.taken] = 1
+            sets = ItemSets(self.starts, self.items)
+            self.unseen = NegativeSampler(sets, self.n_items, weights)
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Yields what one epoch learns from."""

@@ -13,8 +13,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import embedding, softplus
 
+from etalage.data.dataset import Dataset
 from etalage.models.graph.embedding import EmbeddingConfig, EmbeddingRecommender, Nodes
 from etalage.models.graph.pairs import Batch
+from etalage.models.graph.plan import LONG, MemoryPlan
 from etalage.train.objectives import shared_softmax
 
 
@@ -28,7 +30,7 @@ class PairwiseConfig(EmbeddingConfig):
     n_negatives: int = Field(512, ge=1)
     """Items drawn in a step for the softmax; all pairs of the batch share them."""
     l2: float = Field(1e-4, ge=0)
-    """Weight of the squares of the vectors of a pair, at layer 0, beside BPR."""
+    """Weight of half the squares of the vectors of a pair, at layer 0, beside BPR."""
 
 
 class PairwiseRecommender(EmbeddingRecommender):
@@ -39,6 +41,10 @@ class PairwiseRecommender(EmbeddingRecommender):
     @property
     def is_cosine(self) -> bool:  # type: ignore[override]
         return self.config.loss == "softmax"
+
+    def further(self, plan: MemoryPlan, data: Dataset) -> dict[str, int]:
+        # sets of what was seen, laid out to draw from, and a draw for every pair
+        return {} if self.n_negatives() else {"negatives": 9 * LONG * len(data.interactions)}
 
     def n_negatives(self) -> int | None:
         return self.config.n_negatives if self.config.loss == "softmax" else None
@@ -62,7 +68,7 @@ class PairwiseRecommender(EmbeddingRecommender):
                 others,
                 place[batch.items],
                 temperature=self.config.temperature,
-                shift=math.log(max(n_items - 1, 1) / n_drawn),
+                shift=math.log(max(network.graph.n_taken - 1, 1) / n_drawn),
             )
         margin = (users * (items - others)).sum(1)
         return softplus(-margin).mean() + self.config.l2 * self._squares(network, batch)

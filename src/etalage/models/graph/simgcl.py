@@ -11,7 +11,7 @@ Letters: V nodes, D width, L layers.
 from __future__ import annotations
 
 from functools import reduce
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -23,6 +23,7 @@ from etalage.layers.propagation import mean_of_layers
 from etalage.models.graph.embedding import Graph, Nodes
 from etalage.models.graph.pairs import Batch
 from etalage.models.graph.pairwise import PairwiseConfig, PairwiseRecommender
+from etalage.models.graph.plan import MemoryPlan
 from etalage.train.objectives import shared_softmax
 
 
@@ -104,9 +105,15 @@ class ContrastiveRecommender(PairwiseRecommender):
     """Pairs and the contrast of two views."""
 
     config: ContrastiveConfig
+    n_views: ClassVar[int] = 1
 
     def network(self, graph: Graph, data: Dataset, seed: int) -> NoisyNodes:
         return NoisyNodes(graph, self.config)
+
+    def further(self, plan: MemoryPlan, data: Dataset) -> dict[str, int]:
+        # of every noisy layer its noise, its signs and itself, all there until the way back
+        noisy = self.n_views * self.config.n_layers * 3 * plan.parts["vectors"]
+        return super().further(plan, data) | {"views": noisy}
 
     def _contrast(self, network: Nodes, one: Tensor, other: Tensor, batch: Batch) -> Tensor:
         """λ times InfoNCE of two views (V, D) over the users and over the items of a batch."""
@@ -127,6 +134,8 @@ class ContrastiveRecommender(PairwiseRecommender):
 
 class SimGCL(ContrastiveRecommender):
     """score(i) = z_u · z_i, learnt without noise; two noisy views are contrasted beside it."""
+
+    n_views = 2
 
     config_type = SimGCLConfig
     config: SimGCLConfig

@@ -18,6 +18,7 @@ from torch.nn.functional import embedding, softplus
 from etalage.data.dataset import Dataset
 from etalage.models.graph.embedding import EmbeddingConfig, EmbeddingRecommender, Graph, Nodes
 from etalage.models.graph.pairs import Batch
+from etalage.models.graph.plan import FLOAT, MemoryPlan
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -65,6 +66,12 @@ class UltraGCN(EmbeddingRecommender):
 
     def network(self, graph: Graph, data: Dataset, seed: int) -> WeighedNodes:
         return WeighedNodes(graph, self.config)
+
+    def further(self, plan: MemoryPlan, data: Dataset) -> dict[str, int]:
+        config, batch = self.config, min(self.config.training.batch_size, len(data.interactions))
+        # scores of all negatives, weights and the gradients of both; neighbours likewise
+        wide = config.n_negatives + config.n_neighbours * config.width
+        return {"scores": 4 * batch * wide * FLOAT}
 
     def n_negatives(self) -> int | None:
         return self.config.n_negatives

@@ -102,7 +102,9 @@ class Mind(Backbone):
     def forward(self, vectors: Tensor, known: Tensor) -> Tensor:
         """See the module."""
         shared = self.share(vectors)  # (B, L, D)
-        logits = self.begin[:, self.begin.shape[1] - vectors.shape[1] :].expand(len(vectors), -1, -1)  # (B, K, L)
+        logits = self.begin[:, self.begin.shape[1] - vectors.shape[1] :].expand(
+            len(vectors), -1, -1
+        )  # (B, K, L)
         for turn in range(ROUNDS):
             weights = logits.softmax(1) * known[:, None]
             # only the last round is learnt through, as in the paper

@@ -44,16 +44,17 @@ def retrieval_of(folder: Path, vectors: NDArray[np.float32]) -> Retrieval:
 
 
 class Products:
-    """A score is state · vector, of every item."""
+    """A score is state · vector, of every item that has one; zeros say that nothing is known."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         self.vectors = vectors  # (N, D)
+        self.unknown = np.flatnonzero(~vectors.any(1))
 
     def __call__(
         self, state: NDArray[np.float32], n: int, hidden: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         scores = self.vectors @ state  # (N,)
-        scores[hidden] = -np.inf
+        scores[hidden] = scores[self.unknown] = -np.inf
         near = largest(scores, n)
         return _best(near, scores[near], n)
 
@@ -63,12 +64,13 @@ class Scan:
 
     def __init__(self, scan: onnxruntime.InferenceSession, vectors: NDArray[np.float32]) -> None:
         self.scan, self.vectors = scan, vectors
+        self.unknown = np.flatnonzero(~vectors.any(1))
 
     def __call__(
         self, state: NDArray[np.float32], n: int, hidden: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         rough = self.scan.run(["scores"], {"state": state[None]})[0][0]
-        rough[hidden] = -np.inf
+        rough[hidden] = rough[self.unknown] = -np.inf
         near = largest(rough, max(NEIGHBOURHOOD * n, LEAST_NEAR))
         return _best(near, self.vectors.take(near, 0) @ state, n)
 
