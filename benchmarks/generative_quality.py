@@ -33,8 +33,8 @@ from etalage.data.ingest import open_dataset
 from etalage.data.split import leave_one_out
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.evaluate.significance import runs_interval
+from etalage.models.content import item_vectors
 from etalage.models.generative.alignment import aligned
-from etalage.models.generative.spelling import item_vectors
 from etalage.models.registry import build
 from etalage.recipe.recipe import override
 from etalage.train.context import FitReport, TrainContext
