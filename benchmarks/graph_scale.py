@@ -1,7 +1,7 @@
 """Claims about large graphs: an epoch of 20 million pairs, in a process of its own.
 
 Two million users and half a million items, as unevenly taken as items are; LightGCN of two layers,
-64 wide, softmax, batches of a million pairs. What is drawn says nothing about quality.
+64 wide, softmax, batches of half a million pairs. What is drawn says nothing about quality.
 
     python benchmarks/graph_scale.py [--pairs 20000000]
 """
@@ -46,7 +46,7 @@ def child(n_pairs: int) -> None:
     """Fits one epoch and prints what it took."""
     log = log_of(n_pairs)
     data = Dataset("drawn", log, Vocabulary(range(log.n_users)), Vocabulary(range(log.n_items)))
-    training = TrainingConfig(epochs=1, batch_size=10**6, learning_rate=0.01, monitor=None)
+    training = TrainingConfig(epochs=1, batch_size=500_000, learning_rate=0.01, monitor=None)
     model = LightGCN(LightGCNConfig(width=WIDTH, n_layers=LAYERS, training=training))
     planned = model._plan(data).gigabytes
     began = time.process_time()
