@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def newest() -> dict[str, dict]:
     rows = {}
-    for family in ("house", "ranking", "calibration", "generative"):
+    for family in ("house", "ranking", "calibration", "generative", "graph"):
         path = ROOT / f"benchmarks/results/{family}.jsonl"
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
@@ -151,7 +151,7 @@ def test_published_figures_were_recorded_on_commits(newest: dict[str, dict]) -> 
     assert dirty == []
 
 
-FALLS_SHORT = {"ranking": "rankers", "generative": "semantic-ids"}
+FALLS_SHORT = {"ranking": "rankers", "generative": "semantic-ids", "graph": "graphs"}
 """Family of claims -> the page that lists those that do not hold; all others hold."""
 
 
@@ -259,3 +259,15 @@ def test_the_page_of_mcnet_says_what_was_recorded(newest: dict[str, dict]) -> No
         ]
         for value, (claim, scale) in zip(re.findall(r"[\d.]+", cells), judged, strict=True):
             assert said(newest, claim, value, scale), claim
+
+
+def test_the_pages_of_graphs_say_what_was_recorded(newest: dict[str, dict]) -> None:
+    n_figures = 0
+    for page in ("systems/graphs.md", "scale.md"):
+        text = (
+            (ROOT / "docs" / page).read_text(encoding="utf-8").partition("## What falls short")[0]
+        )
+        for claim, value in re.findall(r"^\| ([^|]+) \| ([\d.e+-]+)", text, re.MULTILINE):
+            assert f"{newest[claim]['value']:.3g}" == value, claim
+            n_figures += 1
+    assert n_figures >= 14
