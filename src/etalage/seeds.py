@@ -7,6 +7,8 @@ stream, so adding a draw in one place never changes the numbers drawn in another
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -26,3 +28,13 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 def torch_seed(seed: int, *names: str | int) -> int:
     """Returns a 63-bit seed for a `torch.Generator`, derived as `generator` derives its own."""
     return int(generator(seed, *names).integers(0, 2**63 - 1))
+
+
+@contextmanager
+def torch_draws(seed: int, *names: str | int) -> Iterator[None]:
+    """Inside, torch draws from one named use of a seed; afterwards, it goes on as before."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed(seed, *names))
+        yield

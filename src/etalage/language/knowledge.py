@@ -47,8 +47,7 @@ class ItemRequests:
             for name in SAID
             if table is not None and name in table.columns
         }
-        items = data.interactions.frame["item"].to_numpy()
-        self._order = _descending(np.bincount(items, minlength=data.n_items))
+        self._order = _descending(data.interactions.popularity())
 
     def __len__(self) -> int:
         return len(self._titles)
@@ -86,15 +85,11 @@ class UserRequests:
         self.ids = data.users.ids
         """What the shop calls its people."""
         self._titles = titles_of(data)
-        frame = data.interactions.frame
-        self._items = frame["item"].to_numpy()
-        counts = np.bincount(frame["user"].to_numpy(), minlength=data.n_users)
-        self._ends = counts.cumsum()
-        self._counts = counts
-        self._order = _descending(counts)
+        self._items, self._offsets = data.interactions.items, data.interactions.offsets
+        self._order = _descending(np.diff(self._offsets))
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._order)
 
     def __iter__(self) -> Iterator[Request]:
         return (asked for n in self._order if (asked := self.of(int(n))) is not None)
@@ -109,8 +104,8 @@ class UserRequests:
         return ". ".join(self._facts(user).get("history", []))
 
     def _facts(self, user: int) -> dict[str, list[str]]:
-        end, n_events = int(self._ends[user]), int(self._counts[user])
-        newest = self._items[max(end - HISTORY, end - n_events) : end]
+        start, end = int(self._offsets[user]), int(self._offsets[user + 1])
+        newest = self._items[max(end - HISTORY, start) : end]
         return user_facts([self._titles[item] for item in newest.tolist()])
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from etalage.seeds import generator, torch_seed
+from etalage.seeds import generator, torch_draws
 from etalage.tokenize.kmeans import BLOCK, Vectors, checked_vectors
 from etalage.tokenize.quantizer import Quantizer, check_counts, check_fitted
 
@@ -88,8 +88,7 @@ class AutoencodingQuantizer(Quantizer):
         """Trains on the vectors float32 (N, D) of a catalogue."""
         vectors = checked_vectors(vectors)
         rng = generator(self.seed, "autoencoder")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(self.seed, "autoencoder"))
+        with torch_draws(self.seed, "autoencoder"):
             network = self._network(vectors.shape[1])
             x = torch.from_numpy(vectors.copy())
             network.mean.copy_(x.mean(0))

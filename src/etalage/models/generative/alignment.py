@@ -21,7 +21,7 @@ from etalage.models.network_recommender import NetworkRecommender
 from etalage.models.sequential.din import WindowDIN, WindowDINConfig
 from etalage.models.sequential.sasrec import SASRec, SASRecConfig
 from etalage.recipe.config import ModelConfig
-from etalage.seeds import torch_seed
+from etalage.seeds import torch_draws
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.objectives import info_nce
 
@@ -70,8 +70,7 @@ class Aligned(NetworkRecommender):
 
     def _initial(self, seed: int) -> Any:
         network = super()._initial(seed)  # type: ignore[safe-super]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, "alignment"))
+        with torch_draws(seed, "alignment"):
             self.projection = Projection(self.texts.shape[1], network.items.embedding_dim)
         network.add_module("projection", self.projection)
         return network

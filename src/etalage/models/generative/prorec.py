@@ -32,7 +32,7 @@ from etalage.models.sequential.din import WindowDINConfig
 from etalage.models.sequential.sasrec import SASRecConfig
 from etalage.models.weights import weights_of
 from etalage.recipe.config import ModelConfig
-from etalage.seeds import torch_seed
+from etalage.seeds import torch_draws
 from etalage.tokenize.tokenizer import Tokenizer
 from etalage.train.config import TrainingConfig
 from etalage.train.context import Clock, FitReport, TrainContext
@@ -171,8 +171,7 @@ class PRORec(TIGER):
             return self.network
         blocks = list(self._blocks.values())
         blocks = blocks if self.config.distillation_heads == "per_block" else [np.hstack(blocks)]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, "distillation"))
+        with torch_draws(seed, "distillation"):
             self._teacher = Distillation(self.config.width, blocks)
         return nn.ModuleList([self.network, self._teacher])
 
@@ -209,10 +208,6 @@ class PRORec(TIGER):
         return TopK(
             np.take_along_axis(top.items, order, 1), np.take_along_axis(top.scores, order, 1)
         )
-
-    def score(self, histories: Histories) -> NDArray[np.float32]:
-        """As TIGER; with `rerank` what `recommend` orders by, which is no log-probability."""
-        return super().score(histories)
 
     def export(self, folder: Path) -> None:
         self.check_servable()

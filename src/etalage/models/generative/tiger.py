@@ -41,7 +41,7 @@ from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import newest_tensor
 from etalage.models.weights import put_weights, weights_of
 from etalage.recipe.config import ModelConfig
-from etalage.seeds import torch_seed
+from etalage.seeds import torch_draws
 from etalage.tokenize.beam import beam_search
 from etalage.tokenize.health import HealthReport
 from etalage.tokenize.semantic_ids import SemanticIds
@@ -167,7 +167,8 @@ class TIGER(Recommender):
         return self.network.spell(history).surprise
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
-        """Log-probabilities of the items that the beams found, float32 (B, N); NaN elsewhere."""
+        """What `recommend` orders by, log-probabilities, of the items that the beams found, float32
+        (B, N); NaN elsewhere."""
         top = self.recommend(histories, self.config.n_beams)
         scores = np.full((len(histories), self.n_items), np.nan, dtype=np.float32)
         row, place = np.nonzero(top.items >= 0)
@@ -268,8 +269,7 @@ class TIGER(Recommender):
     def _prepare(self, ids: SemanticIds, seed: int) -> None:
         self.ids = ids
         self.n_items = len(ids)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, "tiger"))
+        with torch_draws(seed, "tiger"):
             self.network = NETWORKS[self.config.network](ids, self.config).eval()
         self._short = None
 

@@ -31,7 +31,7 @@ from etalage.models.graph.pairs import Batch, Pairs, Sampling
 from etalage.models.graph.plan import MemoryPlan, memory_plan
 from etalage.models.recommender import Recommender
 from etalage.recipe.config import ModelConfig
-from etalage.seeds import torch_seed
+from etalage.seeds import torch_draws
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import train
@@ -202,8 +202,7 @@ class EmbeddingRecommender(Recommender):
             )
         self.n_items = data.n_items
         graph = Graph(data.interactions.matrix())
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(context.seed, "graph"))
+        with torch_draws(context.seed, "graph"):
             network = self.network(graph, data, context.seed)
         config = self.config.training
         pairs = Pairs(graph.seen, self.config.sampling, config.batch_size, self.n_negatives())

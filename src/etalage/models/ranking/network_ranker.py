@@ -25,7 +25,7 @@ from etalage.models.ranking.network import Columns, Looked, RankerConfig, Rankin
 from etalage.models.ranking.rows import Batch, Rows
 from etalage.models.ranking.served import OnePerson
 from etalage.models.weights import put_weights, weights_of
-from etalage.seeds import torch_seed
+from etalage.seeds import torch_draws
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, rounds, train
 from etalage.train.objectives import self_ensemble
@@ -170,8 +170,7 @@ class NetworkRanker(Ranker):
         return self.network
 
     def _initial(self, seed: int) -> RankingNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, self.config.kind))
+        with torch_draws(seed, self.config.kind):
             build: Any = self.network_type
             network: RankingNetwork = build(self._fitted(), self.config)
             for module in network.modules():

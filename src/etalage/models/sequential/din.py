@@ -23,7 +23,7 @@ from etalage.layers.mlp import MLP, Logit
 from etalage.models.network_recommender import NetworkRecommender
 from etalage.models.sequential.batches import Prefixes
 from etalage.recipe.config import ModelConfig
-from etalage.seeds import torch_seed
+from etalage.seeds import torch_draws
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, train
@@ -154,6 +154,5 @@ class WindowDIN(NetworkRecommender):
         return scores
 
     def _initial(self, seed: int) -> WindowDINNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, "window_din"))
+        with torch_draws(seed, "window_din"):
             return WindowDINNetwork(self.n_items, self.config).eval()

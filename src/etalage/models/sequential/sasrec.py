@@ -25,7 +25,7 @@ from etalage.models.onnx import export_network, export_vectors
 from etalage.models.sequential.batches import Sequences, newest_tensor
 from etalage.models.sequential.served import Newest
 from etalage.recipe.config import ModelConfig
-from etalage.seeds import torch_seed
+from etalage.seeds import torch_draws
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, train
@@ -165,6 +165,5 @@ class SASRec(NetworkRecommender):
         export_vectors(self.item_vectors(), folder)
 
     def _initial(self, seed: int) -> SASRecNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, "sasrec"))
+        with torch_draws(seed, "sasrec"):
             return SASRecNetwork(self.n_items, self.config).eval()

@@ -32,7 +32,7 @@ from etalage.models.registry import build
 from etalage.models.sequential.backbones import BACKBONES
 from etalage.models.sequential.batches import Prefixes, Sequences, newest_tensor
 from etalage.recipe.config import ModelConfig
-from etalage.seeds import torch_seed
+from etalage.seeds import torch_draws
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
 from etalage.train.loop import autocast, train
@@ -196,6 +196,5 @@ class TwoTower(NetworkRecommender):
         return scores
 
     def _initial(self, seed: int) -> TwoTowerNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(seed, "two_tower"))
+        with torch_draws(seed, "two_tower"):
             return TwoTowerNetwork(self.n_items, self.config).eval()
