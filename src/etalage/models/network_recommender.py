@@ -1,8 +1,9 @@
-"""What do recommenders that are one network with a table of items share? How they are kept."""
+"""What do recommenders that read histories with a network share? How they learn and are kept."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,36 @@ from torch import Tensor, nn
 
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.recommender import Recommender
+from etalage.models.sequential.batches import Sequences
 from etalage.models.weights import put_weights, weights_of
+from etalage.train.config import TrainingConfig
+from etalage.train.context import FitReport, TrainContext
+from etalage.train.loop import autocast, train
+
+
+def learn(
+    model: Recommender,
+    network: nn.Module,
+    rows: Sequences,
+    loss: Callable[[Tensor], Tensor],
+    settings: TrainingConfig,
+    context: TrainContext,
+) -> FitReport:
+    """Trains a network of a model on batches of histories, int64 (B, <= L + 1) each."""
+
+    def rounded(history: Tensor) -> Tensor:
+        with autocast(settings):
+            return loss(history)
+
+    return train(
+        network,
+        rows.batches,
+        rounded,
+        n_steps=rows.n_batches,
+        config=settings,
+        context=context,
+        validate=context.judge_of(model),
+    )
 
 
 class NetworkRecommender(Recommender):

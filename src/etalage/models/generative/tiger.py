@@ -37,6 +37,7 @@ from etalage.models.generative.network import CodeNetwork
 from etalage.models.generative.residual import ResidualNetwork
 from etalage.models.generative.served import check_form, export_generator
 from etalage.models.generative.spelling import SpellingConfig, spelled
+from etalage.models.network_recommender import learn
 from etalage.models.recommender import Recommender
 from etalage.models.sequential.batches import newest_tensor
 from etalage.models.weights import put_weights, weights_of
@@ -48,7 +49,6 @@ from etalage.tokenize.semantic_ids import SemanticIds
 from etalage.tokenize.tokenizer import Tokenizer
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
-from etalage.train.loop import autocast, train
 
 NETWORKS: dict[str, type[CodeNetwork]] = {
     "residual": ResidualNetwork,
@@ -136,20 +136,7 @@ class TIGER(Recommender):
         sequences = self.network.batches_of(
             log.items, log.offsets, self.config.max_length, settings.batch_size
         )
-
-        def loss(history: Tensor) -> Tensor:
-            with autocast(settings):
-                return self._loss(history)
-
-        return train(
-            self._learners(context.seed),
-            sequences.batches,
-            loss,
-            n_steps=sequences.n_batches,
-            config=settings,
-            context=context,
-            validate=context.judge_of(self),
-        )
+        return learn(self, self._learners(context.seed), sequences, self._loss, settings, context)
 
     def _vectors(self, data: Dataset, context: TrainContext) -> NDArray[np.float32]:
         """What is quantised, float32 (N, D)."""

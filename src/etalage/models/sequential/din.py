@@ -20,13 +20,12 @@ from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.layers.dropout import Dropout
 from etalage.layers.mlp import MLP, Logit
-from etalage.models.network_recommender import NetworkRecommender
+from etalage.models.network_recommender import NetworkRecommender, learn
 from etalage.models.sequential.batches import Prefixes
 from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_draws
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
-from etalage.train.loop import autocast, train
 
 CANDIDATES_AT_ONCE = 4096
 """Items that are weighed together: W H numbers each."""
@@ -119,18 +118,9 @@ class WindowDIN(NetworkRecommender):
         rows = Prefixes(log.items, log.offsets, self.history_length, settings.batch_size)
 
         def loss(batch: Tensor) -> Tensor:
-            with autocast(settings):
-                return self._loss(batch[:, :-1], batch[:, -1])
+            return self._loss(batch[:, :-1], batch[:, -1])
 
-        return train(
-            self.network,
-            rows.batches,
-            loss,
-            n_steps=rows.n_batches,
-            config=settings,
-            context=context,
-            validate=context.judge_of(self),
-        )
+        return learn(self, self.network, rows, loss, settings, context)
 
     def _loss(self, before: Tensor, targets: Tensor) -> Tensor:
         drawn = torch.randint(self.n_items, (len(targets), self.config.n_negatives))

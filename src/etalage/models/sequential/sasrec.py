@@ -20,7 +20,7 @@ from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.layers.attention import CausalBlock, causal_mask, check_heads
 from etalage.layers.dropout import Dropout
-from etalage.models.network_recommender import NetworkRecommender
+from etalage.models.network_recommender import NetworkRecommender, learn
 from etalage.models.onnx import export_network, export_vectors
 from etalage.models.sequential.batches import Sequences, newest_tensor
 from etalage.models.sequential.served import Newest
@@ -28,7 +28,6 @@ from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_draws
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
-from etalage.train.loop import autocast, train
 from etalage.train.objectives import (
     full_cross_entropy,
     generalised_bce,
@@ -115,19 +114,10 @@ class SASRec(NetworkRecommender):
         def loss(history: Tensor) -> Tensor:
             before, after = history[:, :-1], history[:, 1:]
             asked = (before >= 0) & (after >= 0)
-            with autocast(self.config.training):
-                states = self.network(before)[asked]  # (P, D)
-                return self._loss(states, after[asked])
+            states = self.network(before)[asked]  # (P, D)
+            return self._loss(states, after[asked])
 
-        return train(
-            self.network,
-            sequences.batches,
-            loss,
-            n_steps=sequences.n_batches,
-            config=self.config.training,
-            context=context,
-            validate=context.judge_of(self),
-        )
+        return learn(self, self.network, sequences, loss, self.config.training, context)
 
     def _loss(self, before: Tensor, targets: Tensor) -> Tensor:
         weight = self.network.items.weight

@@ -27,7 +27,7 @@ from etalage.layers.dropout import Dropout
 from etalage.models.graph.autograph import AutoGraphConfig
 from etalage.models.graph.lightgcn import LightGCNConfig
 from etalage.models.graph.mf import MFConfig
-from etalage.models.network_recommender import NetworkRecommender
+from etalage.models.network_recommender import NetworkRecommender, learn
 from etalage.models.registry import build
 from etalage.models.sequential.backbones import BACKBONES
 from etalage.models.sequential.batches import Prefixes, Sequences, newest_tensor
@@ -35,7 +35,6 @@ from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_draws
 from etalage.train.config import TrainingConfig
 from etalage.train.context import FitReport, TrainContext
-from etalage.train.loop import autocast, train
 from etalage.train.objectives import full_cross_entropy
 
 if TYPE_CHECKING:
@@ -138,22 +137,13 @@ class TwoTower(NetworkRecommender):
             if history.shape[1] < 2:  # first items alone: there is nothing to read, or to ask
                 history = nn.functional.pad(history, (1, 0), value=-1)
             before, after = history[:, :-1], history[:, 1:]
-            with autocast(settings):
-                vectors = self.network.vectors()
-                people = self.network.read(before, vectors)
-                places = slice(-people.shape[1], None)
-                asked = ((before >= 0) & (after >= 0))[:, places]
-                return self._loss((people[asked], vectors), after[:, places][asked])
+            vectors = self.network.vectors()
+            people = self.network.read(before, vectors)
+            places = slice(-people.shape[1], None)
+            asked = ((before >= 0) & (after >= 0))[:, places]
+            return self._loss((people[asked], vectors), after[:, places][asked])
 
-        return train(
-            self.network,
-            rows.batches,
-            loss,
-            n_steps=rows.n_batches,
-            config=settings,
-            context=context,
-            validate=context.judge_of(self),
-        )
+        return learn(self, self.network, rows, loss, settings, context)
 
     def _loss(self, before: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:  # type: ignore[override]
         """Cross-entropy over the catalogue, of the interest that is nearest to what came.
