@@ -18,7 +18,6 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -35,6 +34,7 @@ from etalage.evaluate.ranking import evaluate_recommender
 from etalage.evaluate.significance import runs_interval
 from etalage.models.content import item_vectors
 from etalage.models.generative.alignment import aligned
+from etalage.models.recommender import fit_first
 from etalage.models.registry import build
 from etalage.recipe.recipe import override
 from etalage.train.context import FitReport, TrainContext
@@ -142,8 +142,7 @@ def first_stage(model: Any, data: Dataset, context: TrainContext) -> tuple[Any, 
     texts = item_vectors(data, config.tokens, context.seed)
     pull = (texts, config.alignment, config.alignment_temperature)
     stage = aligned(config.collaborative, *pull)
-    folder = context.folder and context.folder / "stage_one"
-    return stage, stage.fit(data, replace(context, folder=folder))
+    return stage, fit_first(stage, data, context, "stage_one")
 
 
 def stage_key(row: str) -> str:

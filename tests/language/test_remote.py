@@ -8,6 +8,7 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,16 @@ def test_a_text_that_a_host_does_not_like_ends_nothing(server: Server) -> None:
 
 
 def test_answers_under_way_come_before_the_error(server: Server) -> None:
-    server.fault = lambda call, prompt: "401" if "number 2" in prompt else ""
+    together = Barrier(8)  # a call that has not begun would not be made any more
+
+    def fault(call: int, prompt: str) -> str:
+        together.wait(60)
+        if "number 2" in prompt:
+            return "401"
+        time.sleep(0.5)  # the refusal is read first
+        return ""
+
+    server.fault = fault
     run = model_of(server).generate(questions(titles(8)))
     assert len(texts([next(run) for _ in range(7)])) == 7
     with pytest.raises(AnswerError, match="401"):

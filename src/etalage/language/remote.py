@@ -117,7 +117,8 @@ class RemoteModel:
         if request.is_personal and not (self._wire.is_here or self.may_leave):
             raise RecipeError(
                 f"{self._wire.where} is another machine, and this request says what a person did; "
-                "say that it may be sent there (may_leave=True, --may-leave), or use a model here"
+                "say that it may be sent there (may_leave=True, --set may_leave=true), or use a "
+                "model here"
             )
         return request
 

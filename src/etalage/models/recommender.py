@@ -6,6 +6,7 @@ Letters: B people, L history length, N items, k places.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -33,6 +34,8 @@ class Recommender(ABC):
     """False where scoring the catalogue makes no sense, so ranks come from `recommend`."""
     history_length: int = 50
     """Newest history items that can change an answer."""
+    item_factors: NDArray[np.int32] | None = None
+    """Codes of latent factors of all items, (N, L), of a model that has any."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         self.config = config if config is not None else self.config_type()  # type: ignore[call-arg]
@@ -159,6 +162,20 @@ class Recommender(ABC):
         """Raises NotFittedError before `fit`."""
         if not self.n_items:
             raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(data) first")
+
+
+def fit_first(model: Recommender, data: Dataset, context: TrainContext, name: str) -> FitReport:
+    """Fits what another model is made of, in a folder of its own, or goes on with it; what it took
+    before this session counts for the other as well."""
+    folder = None if context.folder is None else context.folder / name
+    clock = context.clock or Clock()
+    seconds, cpu_seconds = clock.seconds, clock.cpu_seconds
+    report = model.fit(data, replace(context, folder=folder))
+    # a checkpoint of the whole knows what its first part took
+    if context.checkpoint is None or not context.checkpoint.exists():
+        seconds, cpu_seconds = clock.seconds - seconds, clock.cpu_seconds - cpu_seconds
+        clock.add(max(report.seconds - seconds, 0), max(report.cpu_seconds - cpu_seconds, 0))
+    return report
 
 
 def check_catalogue(data: Dataset) -> None:

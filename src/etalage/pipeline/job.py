@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from etalage.bench.record import ModelRow
 from etalage.data.split import Queries
@@ -36,8 +35,6 @@ class Job:
     rows: list[ModelRow] = field(default_factory=list)
     reports: dict[str, RankingReport] = field(default_factory=dict)
     curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    factors: dict[str, NDArray[np.int32]] = field(default_factory=dict)
-    """Codes of latent factors of all items, (N, L), by the model that has them."""
 
     @property
     def hides_seen(self) -> bool:
@@ -73,8 +70,6 @@ class Job:
         data, context = shop.training_data, self.context(name, monitor)
         fit, note = resumed(lambda: model.fit(data, context), context)
         self.rows.append(self.row(name, model.config.kind, fit))
-        if hasattr(model, "item_factors"):
-            self.factors[name] = model.item_factors
         if not fit.epochs:
             return "one pass"
         best = fit.metrics.get("ndcg@10")

@@ -32,7 +32,7 @@ class SamplingRecipe(Config):
     max_tokens: int = Field(300, ge=1)
     """An answer is cut after so many tokens."""
     seed: int = 0
-    """Where the draws come from, on servers that listen."""
+    """Where the draws come from, in a folder's model and on servers that listen."""
 
 
 class KnowledgeRecipe(Config):

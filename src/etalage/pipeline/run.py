@@ -103,7 +103,7 @@ def run(recipe: Recipe, folder: Path, say: Say, *, progress: bool = False) -> Ru
             version = engine.manifest["model_version"]
             summary.append(f"bundle {version}, ordered by the {served.order}")
     shown = spelling.shown_with(retriever)
-    record = record_of(job, stages, shop, shown, window, engine)
+    record = record_of(job, models, stages, shop, shown, window, engine)
     _write(folder / "record.json", record.model_dump_json(indent=1))
     return record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from etalage.bench.record import FactorRecord, ItemCard, RunRecord, TokenRecord, VisitorRecord
 from etalage.data.picture import picture
+from etalage.models.recommender import Recommender
 from etalage.pipeline.clicks import ClickLog
 from etalage.pipeline.job import Job
 from etalage.pipeline.measure import comparisons
@@ -32,6 +34,7 @@ PACKAGES = ("numpy", "polars", "torch", "onnxruntime")
 
 def record_of(
     job: Job,
+    models: Mapping[str, Recommender],
     stages: Stages,
     shop: Shop,
     spelling: Spelling,
@@ -47,7 +50,7 @@ def record_of(
         models=job.rows,
         repeats=job.recipe.repeats,
         tokens=_tokens(spelling, cards),
-        factors=_factors(job, shop, cards),
+        factors=_factors(models, shop, cards),
         calibration=None if window is None else window.calibrated.record,
         visitors=[] if engine is None else _visitors(shop, engine, cards),
         comparisons=comparisons(job.reports, job.recipe.seed),
@@ -108,13 +111,15 @@ def _tokens(spelling: Spelling, cards: Cards) -> TokenRecord:
     )
 
 
-def _factors(job: Job, shop: Shop, cards: Cards) -> list[FactorRecord]:
+def _factors(models: Mapping[str, Recommender], shop: Shop, cards: Cards) -> list[FactorRecord]:
     """The coarse factors that most items share, of each model that has any; what a finer one says
     depends on what was said before."""
     by_popularity = np.argsort(-shop.training_data.interactions.popularity(), kind="stable")
     records = []
-    for name, codes in job.factors.items():
-        coarse = codes[by_popularity, 0]
+    for name, model in models.items():
+        if model.item_factors is None:
+            continue
+        coarse = model.item_factors[by_popularity, 0]
         factors, sizes = np.unique(coarse[coarse >= 0], return_counts=True)
         for n in np.argsort(-sizes, kind="stable")[:N_FACTORS]:
             examples = cards.of(by_popularity[coarse == factors[n]][:N_IN_GROUP])

@@ -20,7 +20,6 @@ from etalage.layers.graph_attention import GraphAttention, Links
 from etalage.models.content import cooccurrence_vectors
 from etalage.models.graph.attentive import averages, fewer
 from etalage.models.graph.autograph import AutoGraph, AutoGraphConfig
-from etalage.models.graph.embedding import Graph
 from etalage.models.graph.knowledge import (
     KnowledgeConfig,
     factors,
@@ -28,6 +27,7 @@ from etalage.models.graph.knowledge import (
     n_codes_for,
     people_vectors,
 )
+from etalage.models.graph.nodes import Graph
 from etalage.models.graph.pairs import Pairs
 from etalage.models.registry import build
 from etalage.train.context import TrainContext
@@ -94,11 +94,12 @@ def test_the_linear_form_is_its_equation() -> None:
     data = shop(40)
     network = network_of(data, n_layers=1)
     log = data.interactions
-    halves, read = [], network.read.weight
-    for side, n in ((network.users, log.n_users), (network.items, log.n_items)):
-        own = network.vectors[: log.n_users] if n == log.n_users else network.vectors[log.n_users :]
-        own = own + side.known @ read.T
-        links = dense(factors(side.known.numpy(), 3, 8, seed=0))
+    halves, read = [], network.reading.weight
+    sides = (network.users, slice(log.n_users)), (network.items, slice(log.n_users, None))
+    for side, rows in sides:
+        known = network.known[rows]
+        own = network.vectors[rows] + known @ read.T
+        links = dense(factors(known.numpy(), 3, 8, seed=0))
         halves.append(own + side.beta * links @ (links.T @ own + side.factors))
     taken = dense(csr_array(log.matrix()))
     layers = torch.cat(halves), torch.cat([taken @ halves[1], taken.T @ halves[0]])

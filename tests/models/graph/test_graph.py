@@ -10,9 +10,9 @@ from etalage.data.dataset import Dataset
 from etalage.data.interactions import Interactions
 from etalage.data.ragged import Histories
 from etalage.errors import CapacityError
-from etalage.models.graph.embedding import Graph
 from etalage.models.graph.folding import PULL, fitted_map, fitted_table
 from etalage.models.graph.lightgcn import LightGCNConfig, MeanOfLayers
+from etalage.models.graph.nodes import Graph
 from etalage.models.graph.pairs import Batch, Pairs
 from etalage.models.graph.plan import memory_plan
 from etalage.models.graph.simgcl import NoisyNodes, SimGCL, SimGCLConfig, XSimGCLConfig

@@ -9,7 +9,6 @@ Letters: B people, N items, D width of the generator, E width of e, P positions,
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +26,7 @@ from etalage.models.generative.alignment import Aligned, aligned
 from etalage.models.generative.domination import block_reports
 from etalage.models.generative.tiger import TIGER, TIGERConfig
 from etalage.models.network_recommender import NetworkRecommender
+from etalage.models.recommender import fit_first
 from etalage.models.registry import build
 from etalage.models.sequential.din import WindowDINConfig
 from etalage.models.sequential.sasrec import SASRecConfig
@@ -35,7 +35,7 @@ from etalage.recipe.config import ModelConfig
 from etalage.seeds import torch_draws
 from etalage.tokenize.tokenizer import Tokenizer
 from etalage.train.config import TrainingConfig
-from etalage.train.context import Clock, FitReport, TrainContext
+from etalage.train.context import FitReport, TrainContext
 from etalage.train.objectives import info_nce
 
 STAGE_ONE = "stage_one."
@@ -133,25 +133,13 @@ class PRORec(TIGER):
         config = self.config
         texts = super()._vectors(data, context)
         stage = aligned(config.collaborative, texts, config.alignment, config.alignment_temperature)
-        self.stage_one = self._fitted_stage(stage, data, context)
+        self.stage_one = fit_first(stage, data, context, "stage_one")
         if config.rerank:
             self.recommender = as_recommender(stage)
         taken, said = stage.blocks()
         # without an alignment nothing taught the projection of the texts
         self._blocks = blocks_of(config.codes_of, taken, said if config.alignment else texts)
         return np.hstack(list(self._blocks.values()))
-
-    def _fitted_stage(self, stage: Aligned, data: Dataset, context: TrainContext) -> FitReport:
-        """Fits stage I, or goes on with it; what it took before this session counts as well."""
-        folder = None if context.folder is None else context.folder / "stage_one"
-        clock = context.clock or Clock()
-        seconds, cpu_seconds = clock.seconds, clock.cpu_seconds
-        report = stage.fit(data, replace(context, folder=folder))
-        # a checkpoint of stage II knows what stage I took
-        if context.checkpoint is None or not context.checkpoint.exists():
-            seconds, cpu_seconds = clock.seconds - seconds, clock.cpu_seconds - cpu_seconds
-            clock.add(max(report.seconds - seconds, 0), max(report.cpu_seconds - cpu_seconds, 0))
-        return report
 
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         report = super()._fit(data, context)

@@ -21,7 +21,7 @@ from etalage.layers.dropout import Dropout
 from etalage.layers.graph_attention import GraphAttention, Links
 from etalage.layers.mlp import MLP
 from etalage.layers.propagation import Propagation, Rows
-from etalage.models.graph.embedding import Graph, Nodes
+from etalage.models.graph.nodes import Graph, KnowingNodes
 from etalage.seeds import generator
 
 if TYPE_CHECKING:
@@ -53,10 +53,8 @@ class AttentiveSide(nn.Module):
         return whole
 
 
-class AttentiveNodes(Nodes):
+class AttentiveNodes(KnowingNodes):
     """Nodes that look at their factors, then at each other, then go up a tower each."""
-
-    known: Tensor
 
     def __init__(
         self,
@@ -66,12 +64,9 @@ class AttentiveNodes(Nodes):
         config: AutoGraphConfig,
         seed: int,
     ) -> None:
-        super().__init__(graph, config)
+        super().__init__(graph, known, config, features=config.features)
         width, out = config.width, N_HEADS * config.width
         self.users, self.items = (AttentiveSide(one, width, config.spread) for one in links)
-        whole = torch.from_numpy(np.concatenate(known))
-        self.register_buffer("known", whole, persistent=False)
-        self.read = nn.Linear(known[0].shape[1], width, bias=False) if config.features else None
         self.meet_items = GraphAttention(out, out, N_HEADS, width)
         self.meet_users = GraphAttention(out, out, N_HEADS, width)
         self.of_user, self.of_item = (
@@ -87,9 +82,7 @@ class AttentiveNodes(Nodes):
         self.item_tower = nn.Sequential(MLP(2 * width, hidden), nn.Linear(width, width))
 
     def start(self) -> Tensor:
-        if self.read is None:
-            return self.vectors
-        return self.vectors + self.read(self.known)
+        return self.told()
 
     def forward(self) -> Tensor:
         users, items = self.start().split([self.graph.n_users, self.graph.n_items])

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from etalage.data.dataset import Dataset
 from etalage.layers.propagation import mean_of_layers, rectangular
 from etalage.models.graph.attentive import N_HEADS, AttentiveNodes
-from etalage.models.graph.embedding import Graph, Nodes
 from etalage.models.graph.knowledge import KnowledgeConfig, factors, known_of
+from etalage.models.graph.nodes import Graph, KnowingNodes, Nodes
 from etalage.models.graph.pairwise import PairwiseConfig, PairwiseRecommender
 from etalage.models.graph.plan import FLOAT, MemoryPlan
 from etalage.recipe.config import ModelConfig
@@ -34,7 +34,7 @@ from etalage.recipe.config import ModelConfig
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Path = Literal["user_factors", "item_factors", "items_to_users", "users_to_items"]
+Route = Literal["user_factors", "item_factors", "items_to_users", "users_to_items"]
 
 
 class AutoGraphConfig(PairwiseConfig):
@@ -45,7 +45,7 @@ class AutoGraphConfig(PairwiseConfig):
     """What is known of the nodes."""
     features: bool = True
     """Whether what is known enters the vectors themselves, E + W s."""
-    paths: tuple[Path, ...] = ("user_factors", "item_factors", "items_to_users", "users_to_items")
+    paths: tuple[Route, ...] = ("user_factors", "item_factors", "items_to_users", "users_to_items")
     """Along which links messages go; without factors it is LightGCN."""
     gate: Literal["side", "node"] = "side"
     """Whether beta is a number for users and one for items, or one for each node by what it is."""
@@ -58,19 +58,11 @@ class AutoGraphConfig(PairwiseConfig):
 
 
 class Side(nn.Module):
-    """Users, or items: what is known of them, and the factors they share."""
+    """Users, or items, and the factors they share."""
 
-    known: Tensor
-
-    def __init__(
-        self,
-        vectors: NDArray[np.float32],
-        links: csr_array | None,
-        config: AutoGraphConfig,
-    ) -> None:
+    def __init__(self, links: csr_array | None, config: AutoGraphConfig) -> None:
         super().__init__()
         self.links = None if links is None else rectangular(links)
-        self.register_buffer("known", torch.from_numpy(vectors), persistent=False)
         if links is not None:
             self.factors = nn.Parameter(torch.randn(links.shape[1], config.width) * config.spread)
             if config.gate == "side":
@@ -97,28 +89,24 @@ class Side(nn.Module):
         return torch.sigmoid(self.gate(torch.cat([own, shared], 1)))
 
 
-class FactorNodes(Nodes):
+class FactorNodes(KnowingNodes):
     """Nodes that meet along their factors first, and then along the log."""
 
-    def __init__(self, graph: Graph, users: Side, items: Side, config: AutoGraphConfig) -> None:
-        super().__init__(graph, config)
+    def __init__(
+        self,
+        graph: Graph,
+        known: tuple[NDArray[np.float32], NDArray[np.float32]],
+        users: Side,
+        items: Side,
+        config: AutoGraphConfig,
+    ) -> None:
+        super().__init__(graph, known, config, features=config.features)
         self.users, self.items = users, items
         self.n_layers, self.paths = config.n_layers, set(config.paths)
-        width = users.known.shape[1]
-        self.read = nn.Linear(width, config.width, bias=False) if config.features else None
 
     def start(self) -> Tensor:
-        users, items = self._read().split([self.graph.n_users, self.graph.n_items])
+        users, items = self.told().split([self.graph.n_users, self.graph.n_items])
         return torch.cat([self.users(users), self.items(items)])
-
-    def _read(self) -> Tensor:
-        """E, or E + W s, (V, D)."""
-        if self.read is None:
-            return self.vectors
-        # each side by itself, as what is known is wider than what is read of it
-        return self.vectors + torch.cat(
-            [self.read(side.known) for side in (self.users, self.items)]
-        )
 
     def forward(self) -> Tensor:
         return self._mean(self.start(), self.n_layers)
@@ -127,12 +115,12 @@ class FactorNodes(Nodes):
         if self.n_layers == 0 or "items_to_users" not in self.paths:
             return super().through_items()
         mean = self._mean(self.start(), self.n_layers - 1)
-        return self.graph.to_users(mean) * (self.n_layers / (self.n_layers + 1))
+        return self.graph.to_users_in_mean(mean, self.n_layers)
 
     @torch.no_grad()
     def counted(self) -> dict[str, float]:
         """Mean of beta over the nodes of a side, by its name; only of sides with factors."""
-        own = self._read().split([self.graph.n_users, self.graph.n_items])
+        own = self.told().split([self.graph.n_users, self.graph.n_items])
         sides = {"users": (self.users, own[0]), "items": (self.items, own[1])}
         return {
             name: float(side.weights(vectors, side.shared(vectors)).mean())
@@ -163,8 +151,7 @@ class AutoGraph(PairwiseRecommender):
     config_type = AutoGraphConfig
     config: AutoGraphConfig
     kept = (*PairwiseRecommender.kept, "item_factors")
-    item_factors: NDArray[np.int32]
-    """Code of each item at each level, (N, L); -1 where nothing is known, or no factor is used."""
+    item_factors: NDArray[np.int32]  # -1 where nothing is known, or no factor is used
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config)
@@ -199,8 +186,7 @@ class AutoGraph(PairwiseRecommender):
             self.item_factors[has] = items.indices.reshape(-1, known_as.n_levels) % n_codes
         if config.form == "attention":
             return AttentiveNodes(graph, known, (users, items), config, seed)
-        sides = Side(known[0], users, config), Side(known[1], items, config)
-        return FactorNodes(graph, *sides, config)
+        return FactorNodes(graph, known, Side(users, config), Side(items, config), config)
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         super().restore(arrays)

@@ -9,8 +9,6 @@ Letters: U users, N items, V = U + N nodes, D width, L layers, B people or pairs
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -18,15 +16,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
 from etalage.errors import CapacityError
 from etalage.language.projection import unit_rows
-from etalage.layers.propagation import Propagation, bipartite, inverse_root, rectangular
+from etalage.layers.propagation import inverse_root
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.graph.folding import FoldIn, fitted_table
+from etalage.models.graph.nodes import Graph, Nodes
 from etalage.models.graph.pairs import Batch, Pairs, Sampling
 from etalage.models.graph.plan import MemoryPlan, memory_plan
 from etalage.models.recommender import Recommender
@@ -59,85 +58,6 @@ class EmbeddingConfig(ModelConfig):
     """Refuse a graph whose fit would need more memory than this."""
     training: TrainingConfig = TrainingConfig(epochs=100, batch_size=8192, learning_rate=0.003)
     """The loop; batch_size counts pairs, and each batch costs one propagation."""
-
-
-@dataclass(frozen=True)
-class Graph:
-    """Who took what, as the training log says."""
-
-    seen: csr_array  # (U, N) ones
-
-    @property
-    def n_users(self) -> int:
-        return int(self.seen.shape[0])
-
-    @property
-    def n_items(self) -> int:
-        return int(self.seen.shape[1])
-
-    @cached_property
-    def adjacency(self) -> Propagation:
-        """D^-1/2 A D^-1/2 over users and, after them, items, (V, V)."""
-        return bipartite(self.seen)
-
-    @cached_property
-    def taken(self) -> Propagation:
-        """D_u^-1/2 R D_i^-1/2 from items to users, (U, N)."""
-        return rectangular(self.seen)
-
-    @cached_property
-    def user_degrees(self) -> NDArray[np.int64]:
-        """Items of each user, (U,)."""
-        return np.diff(self.seen.indptr).astype(np.int64)
-
-    @cached_property
-    def n_taken(self) -> int:
-        """Items that anyone took."""
-        return int((self.item_degrees > 0).sum())
-
-    @cached_property
-    def item_degrees(self) -> NDArray[np.int64]:
-        """Users of each item, (N,)."""
-        return np.bincount(self.seen.indices, minlength=self.n_items)
-
-    def to_users(self, vectors: Tensor) -> Tensor:
-        """What items send their users of vectors (V, D) in a propagation: x_i / sqrt(d_i), (N, D).
-
-        / sqrt(d_u) is the user's to do."""
-        return vectors[self.n_users :] * torch.from_numpy(inverse_root(self.item_degrees))[:, None]
-
-
-class Nodes(nn.Module):
-    """A vector a node, and what becomes of it: layer 0 is the end of matrix factorisation.
-
-    Subclasses change `start`, what nodes are before they meet, or `forward` and `through_items`.
-    """
-
-    def __init__(self, graph: Graph, config: EmbeddingConfig) -> None:
-        super().__init__()
-        self.graph = graph
-        n_nodes = graph.n_users + graph.n_items
-        vectors = torch.randn(n_nodes, config.width) * config.spread
-        degrees = np.concatenate([graph.user_degrees, graph.item_degrees])
-        alone = torch.from_numpy(degrees == 0)[:, None]
-        # no pair teaches a node that has none, so it is nothing, and stays so
-        self.vectors = nn.Parameter(vectors.masked_fill_(alone, 0))
-        if alone.any():
-            self.vectors.register_hook(lambda gradient: gradient.masked_fill(alone, 0))
-
-    def start(self) -> Tensor:
-        """X⁰ (V, D), users first."""
-        return self.vectors
-
-    def forward(self) -> Tensor:
-        """Z (V, D), what is learnt by and scored with."""
-        return self.start()
-
-    def through_items(self) -> Tensor:
-        """What each item hands its users, (N, D): their vectors are, but for what is their own, the
-        sums of it over their items / sqrt(how many). Where nothing is propagated, its own vector.
-        """
-        return self.start()[self.graph.n_users :]
 
 
 class EmbeddingRecommender(Recommender):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from etalage.data.dataset import Dataset
 from etalage.layers.propagation import mean_of_layers
-from etalage.models.graph.embedding import Graph, Nodes
+from etalage.models.graph.nodes import Graph, Nodes
 from etalage.models.graph.pairwise import PairwiseConfig, PairwiseRecommender
 
 
@@ -37,9 +37,8 @@ class MeanOfLayers(Nodes):
     def through_items(self) -> Tensor:
         if self.n_layers == 0:
             return super().through_items()
-        # Σ over l < L, as a user's layer l + 1 is what their items were at layer l
         mean = mean_of_layers(self.graph.adjacency, self.start(), self.n_layers - 1)
-        return self.graph.to_users(mean) * (self.n_layers / (self.n_layers + 1))
+        return self.graph.to_users_in_mean(mean, self.n_layers)
 
 
 class LightGCN(PairwiseRecommender):

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import embedding, softplus
 
 from etalage.data.dataset import Dataset
-from etalage.models.graph.embedding import EmbeddingConfig, EmbeddingRecommender, Nodes
+from etalage.models.graph.embedding import EmbeddingConfig, EmbeddingRecommender
+from etalage.models.graph.nodes import Nodes
 from etalage.models.graph.pairs import Batch
 from etalage.models.graph.plan import LONG, MemoryPlan
 from etalage.train.objectives import shared_softmax

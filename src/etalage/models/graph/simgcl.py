@@ -20,7 +20,7 @@ from torch.nn.functional import embedding
 
 from etalage.data.dataset import Dataset
 from etalage.layers.propagation import mean_of_layers
-from etalage.models.graph.embedding import Graph, Nodes
+from etalage.models.graph.nodes import Graph, Nodes
 from etalage.models.graph.pairs import Batch
 from etalage.models.graph.pairwise import PairwiseConfig, PairwiseRecommender
 from etalage.models.graph.plan import MemoryPlan

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import embedding, softplus
 
 from etalage.data.dataset import Dataset
-from etalage.models.graph.embedding import EmbeddingConfig, EmbeddingRecommender, Graph, Nodes
+from etalage.models.graph.embedding import EmbeddingConfig, EmbeddingRecommender
+from etalage.models.graph.nodes import Graph, Nodes
 from etalage.models.graph.pairs import Batch
 from etalage.models.graph.plan import FLOAT, MemoryPlan
 

@@ -12,7 +12,6 @@ with a next item, K interests.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -23,11 +22,13 @@ from torch import Tensor, nn
 
 from etalage.data.dataset import Dataset
 from etalage.data.ragged import Histories
+from etalage.layers.attention import check_heads
 from etalage.layers.dropout import Dropout
 from etalage.models.graph.autograph import AutoGraphConfig
 from etalage.models.graph.lightgcn import LightGCNConfig
 from etalage.models.graph.mf import MFConfig
 from etalage.models.network_recommender import NetworkRecommender, learn
+from etalage.models.recommender import fit_first
 from etalage.models.registry import build
 from etalage.models.sequential.backbones import BACKBONES
 from etalage.models.sequential.batches import Prefixes, Sequences, newest_tensor
@@ -70,9 +71,7 @@ class TwoTowerConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _check_heads(self) -> TwoTowerConfig:
-        if self.backbone == "attention" and self.width % self.n_heads:
-            raise ValueError(f"width={self.width} is not divisible by n_heads={self.n_heads}")
-        return self
+        return check_heads(self) if self.backbone == "attention" else self
 
 
 class TwoTowerNetwork(nn.Module):
@@ -124,6 +123,9 @@ class TwoTower(NetworkRecommender):
         super().__init__(config)
         self.history_length = self.config.max_length
 
+    def plan(self, data: Dataset) -> str:
+        return "" if self.config.graph is None else str(build(self.config.graph).plan(data))
+
     def _fit(self, data: Dataset, context: TrainContext) -> FitReport:
         self.n_items = data.n_items
         self.network = self._initial(context.seed)
@@ -160,8 +162,7 @@ class TwoTower(NetworkRecommender):
         if self.config.graph is None:
             return
         graph: EmbeddingRecommender = build(self.config.graph)
-        folder = None if context.folder is None else context.folder / "graph"
-        graph.fit(data, replace(context, folder=folder))
+        fit_first(graph, data, context, "graph")
         self.network.of_items = torch.from_numpy(graph.items)
         self.network.of_people = torch.from_numpy(graph.folding)
 
