@@ -12,9 +12,6 @@ row is the mean of the runs that are there.
 from __future__ import annotations
 
 import argparse
-import copy
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -25,8 +22,8 @@ from typing import Any
 
 import polars as pl
 import torch
-import yaml
 
+import runs
 from claims import commit, record
 from etalage.artefact import sha256_of
 from etalage.data.dataset import Dataset
@@ -35,11 +32,11 @@ from etalage.data.split import Split, global_time, leave_one_out
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.evaluate.significance import runs_interval
 from etalage.models.registry import build
-from etalage.recipe.recipe import override
 from etalage.train.context import TrainContext
 
 HERE = Path(__file__).parents[1]
 OUT = HERE / "runs" / "autograph"
+RUNS = runs.Runs(OUT)
 DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "sequences"
 LOGS = {"beauty": "amazon2014-beauty", "books": "amazon2014-book", "movies": "movielens-1m"}
 SPLITS = {"leave_one_out": leave_one_out, "global_time": global_time}
@@ -73,24 +70,12 @@ TOLD = " + what GPT-3.5 says of books"
 def settings_of(row: str) -> dict[str, Any]:
     """What the row's model is built with."""
     recipe, changes = ROWS[row.removesuffix(TOLD)]
-    models = yaml.safe_load((HERE / "recipes" / f"{recipe}.yaml").read_text())["models"]
-    settings = {"kind": recipe} | copy.deepcopy(models[recipe] or {})
-    for change in changes:
-        override(settings, change)
-    return settings
+    return runs.settings_of(recipe, changes)
 
 
 def key_of(row: str, log: str, split: str, seed: int) -> str:
     settings = build(settings_of(row)).config.to_dict()
-    text = json.dumps([settings, row.endswith(TOLD), log, split, seed], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def known() -> dict[str, dict[str, Any]]:
-    """Every run that ended, by its key."""
-    path = OUT / "results.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {line["key"]: line for line in map(json.loads, lines)}
+    return runs.key_of(settings, row.endswith(TOLD), log, split, seed)
 
 
 def opened(log: str, *, told: bool) -> Dataset:
@@ -132,33 +117,24 @@ def run(row: str, log: str, split_name: str, seed: int) -> dict[str, Any]:
     line |= {name: found[name] for name in METRICS} | {"commit": commit()}
     line |= {"best_epoch": fit.best_epoch, "cpu_seconds": fit.cpu_seconds}
     line |= {"gates": getattr(model, "gates", {})}
-    with (OUT / "results.jsonl").open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    RUNS.keep(line)
     shutil.rmtree(folder, ignore_errors=True)
     return line
 
 
-def clean(found: list[dict[str, Any]]) -> str:
-    """The commit of runs; those of code that no commit has are none."""
-    dirty = [line for line in found if line["commit"].endswith("-dirty")]
-    if dirty:
-        sys.exit(f"{dirty[0]['row']} was run with code that no commit has; run it again")
-    return str(found[-1]["commit"])
-
-
 def claims(log: str, split: str, seeds: list[int]) -> None:
     """Records every row of a log that has been run, and what AutoGraph is worth beside its base."""
-    runs = known()
+    ended = RUNS.known()
     data_hash = sha256_of(DATA / "timestamped" / LOGS[log] / "interactions.parquet")[:16]
     means = {}
     for row in rows_of(log):
-        found = [runs[key] for seed in seeds if (key := key_of(row, log, split, seed)) in runs]
+        found = [ended[key] for seed in seeds if (key := key_of(row, log, split, seed)) in ended]
         if not found:
             continue
         where = f"on {log}, {split.replace('_', ' ')}"
         common = {"seeds": [line["seed"] for line in found], "data_hash": data_hash,
                   "seconds": sum(line["cpu_seconds"] for line in found),
-                  "measured_at": clean(found)}  # fmt: skip
+                  "measured_at": runs.measured_at(found)}  # fmt: skip
         means[row] = {metric: mean(line[metric] for line in found) for metric in METRICS}
         for metric in METRICS:
             claim = f"{row} {metric} {where}"
@@ -203,7 +179,7 @@ def main() -> None:
             for row in options.rows or rows_of(log):
                 is_drawn = ROWS[row.removesuffix(TOLD)][0] not in ("popularity", "item_knn_markov")
                 for seed in options.seeds if is_drawn else options.seeds[:1]:
-                    if key_of(row, log, split, seed) not in known():
+                    if key_of(row, log, split, seed) not in RUNS.known():
                         line = run(row, log, split, seed)
                         figures = {metric: round(line[metric], 4) for metric in METRICS}
                         print(row, log, split, seed, figures, line["best_epoch"],

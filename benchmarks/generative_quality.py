@@ -12,7 +12,6 @@ it stopped, so the same command ends what it began. A row is the mean of the run
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
 import json
 import os
@@ -23,8 +22,8 @@ from statistics import mean
 from typing import Any
 
 import torch
-import yaml
 
+import runs
 from claims import commit, newest, record
 from etalage.artefact import sha256_of
 from etalage.data.dataset import Dataset
@@ -36,11 +35,11 @@ from etalage.models.content import item_vectors
 from etalage.models.generative.alignment import aligned
 from etalage.models.recommender import fit_first
 from etalage.models.registry import build
-from etalage.recipe.recipe import override
 from etalage.train.context import FitReport, TrainContext
 
 HERE = Path(__file__).parents[1]
 OUT = HERE / "runs" / "generative"
+RUNS = runs.Runs(OUT)
 DATA = Path(os.environ.get("ETALAGE_DATA", HERE / "../shared/data")) / "sequences" / "s3rec"
 METRICS = ("hit_rate@5", "ndcg@5", "hit_rate@10", "ndcg@10", "hit_rate@20", "ndcg@20")
 ROWS: dict[str, tuple[str, list[str]]] = {
@@ -79,24 +78,12 @@ TIGER_PAPER = {"beauty": (0.0648, 0.0384), "sports": (0.0400, 0.0225), "toys": (
 def settings_of(row: str) -> dict[str, Any]:
     """What the row's model is built with."""
     recipe, changes = ROWS[row]
-    models = yaml.safe_load((HERE / "recipes" / f"{recipe}.yaml").read_text())["models"]
-    settings = {"kind": recipe} | copy.deepcopy(models[recipe] or {})
-    for change in SHARED[recipe] + changes:
-        override(settings, change)
-    return settings
+    return runs.settings_of(recipe, SHARED[recipe] + changes)
 
 
 def key_of(row: str, data: str, seed: int) -> str:
     settings = build(settings_of(row)).config.to_dict()
-    text = json.dumps([settings, row == ALONE, data, seed], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def known() -> dict[str, dict[str, Any]]:
-    """Every run that ended, by its key."""
-    path = OUT / "results.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {line["key"]: line for line in map(json.loads, lines)}
+    return runs.key_of(settings, row == ALONE, data, seed)
 
 
 def run(row: str, name: str, seed: int) -> dict[str, Any]:
@@ -130,8 +117,7 @@ def run(row: str, name: str, seed: int) -> dict[str, Any]:
     line |= {"cpu_seconds": fit.cpu_seconds, "n_parameters": fit.n_parameters}
     line |= {"health": model.health.to_dict()} if hasattr(model, "health") else {}
     line |= {"domination": getattr(model, "domination", {})}
-    with (OUT / "results.jsonl").open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    RUNS.keep(line)
     shutil.rmtree(folder)
     return line
 
@@ -155,10 +141,10 @@ def stage_key(row: str) -> str:
 
 def claims(name: str, seeds: list[int]) -> None:
     """Records the baselines, and every row of a data set that has been run."""
-    runs = known()
+    ended = RUNS.known()
     rows = {}
     for row in ROWS:
-        found = [runs[key] for seed in seeds if (key := key_of(row, name, seed)) in runs]
+        found = [ended[key] for seed in seeds if (key := key_of(row, name, seed)) in ended]
         if found:
             rows[row] = found
         if row == "PRORec" and len(found) > 1:  # what stands beside ablations of one seed
@@ -170,12 +156,9 @@ def claims(name: str, seeds: list[int]) -> None:
         bars = dict.fromkeys(METRICS, ">=0")
         if row == BASE:
             bars |= {m: f">={bar}" for m, bar in zip(METRICS[2:4], TIGER_PAPER[name], strict=True)}
-        dirty = [line["commit"] for line in found if line["commit"].endswith("-dirty")]
-        if dirty:
-            sys.exit(f"{row} was run with code that no commit has ({dirty[0]}); run it again")
         common = {"seeds": [line["seed"] for line in found], "data_hash": data_hash,
                   "seconds": sum(line["cpu_seconds"] for line in found),
-                  "measured_at": found[-1]["commit"]}  # fmt: skip
+                  "measured_at": runs.measured_at(found)}  # fmt: skip
         for metric in METRICS:
             claim = f"{row} {metric} on S3-Rec {name}"
             record("generative", claim, means[row][metric], "", bars[metric], **common)
@@ -254,7 +237,7 @@ def main() -> None:
     for name in options.data:
         for row in [] if options.computed else options.rows:
             for seed in options.seeds:
-                if key_of(row, name, seed) not in known():
+                if key_of(row, name, seed) not in RUNS.known():
                     line = run(row, name, seed)
                     figures = {m: round(line[m], 4) for m in METRICS}
                     print(row, name, seed, figures, f"{line['cpu_seconds']:.0f} s", flush=True)

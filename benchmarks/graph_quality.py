@@ -14,9 +14,6 @@ where it stopped. A row is the mean of the runs that are there.
 from __future__ import annotations
 
 import argparse
-import copy
-import hashlib
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -24,19 +21,19 @@ from statistics import mean
 from typing import Any
 
 import torch
-import yaml
 
+import runs
 from claims import commit, record
 from etalage.data.split import Queries
 from etalage.evaluate.ranking import evaluate_recommender
 from etalage.evaluate.significance import runs_interval
 from etalage.models.registry import build
-from etalage.recipe.recipe import override
 from etalage.train.context import TrainContext
 from graph_data import DATA, Benchmark, for_choosing, published
 
 HERE = Path(__file__).parents[1]
 OUT = HERE / "runs" / "graph"
+RUNS = runs.Runs(OUT)
 METRICS = ("recall@20", "ndcg@20")
 FIXED = ["training.monitor=null"]
 PUBLISHED = ["loss=bpr", "n_layers=3", "sampling=user", "l2=1e-4"]
@@ -65,24 +62,12 @@ BARS = {
 def settings_of(row: str, name: str, more: list[str] | None = None) -> dict[str, Any]:
     """What the row's model is built with on a log."""
     recipe, changes = ROWS[row]
-    models = yaml.safe_load((HERE / "recipes" / f"{recipe}.yaml").read_text())["models"]
-    settings = {"kind": recipe} | copy.deepcopy(models[recipe] or {})
-    for change in changes + OF_LOG.get((row, name), []) + (more or []):
-        override(settings, change)
-    return settings
+    return runs.settings_of(recipe, changes + OF_LOG.get((row, name), []) + (more or []))
 
 
 def key_of(row: str, name: str, seed: int) -> str:
     settings = build(settings_of(row, name)).config.to_dict()
-    text = json.dumps([settings, name, seed], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def known() -> dict[str, dict[str, Any]]:
-    """Every run that ended, by its key."""
-    path = OUT / "results.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {line["key"]: line for line in map(json.loads, lines)}
+    return runs.key_of(settings, name, seed)
 
 
 class Published:
@@ -116,8 +101,7 @@ def run(row: str, name: str, seed: int) -> dict[str, Any]:
     line = {"key": key, "row": row, "data": name, "seed": seed, "commit": commit()}
     line |= judged(model, log)
     line |= {"epochs": fit.epochs, "cpu_seconds": fit.cpu_seconds, "data_hash": log.data_hash}
-    with (OUT / "results.jsonl").open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    RUNS.keep(line)
     shutil.rmtree(folder, ignore_errors=True)
     return line
 
@@ -138,24 +122,16 @@ def choose(row: str, name: str, changes: list[str]) -> None:
     print(row, name, changes, f"epoch {fit.best_epoch}", figures, f"{fit.cpu_seconds:.0f} s")
 
 
-def clean(found: list[dict[str, Any]]) -> str:
-    """The commit of runs; those of code that no commit has are none."""
-    dirty = [line for line in found if line["commit"].endswith("-dirty")]
-    if dirty:
-        sys.exit(f"{dirty[0]['row']} was run with code that no commit has; run it again")
-    return str(found[-1]["commit"])
-
-
 def claims(name: str, seeds: list[int]) -> None:
     """Records every row of a log that has been run."""
-    runs = known()
+    ended = RUNS.known()
     for row in ROWS:
-        found = [runs[key] for seed in seeds if (key := key_of(row, name, seed)) in runs]
+        found = [ended[key] for seed in seeds if (key := key_of(row, name, seed)) in ended]
         if not found:
             continue
         common = {"seeds": [line["seed"] for line in found], "data_hash": found[0]["data_hash"],
                   "seconds": sum(line["cpu_seconds"] for line in found),
-                  "measured_at": clean(found)}  # fmt: skip
+                  "measured_at": runs.measured_at(found)}  # fmt: skip
         for metric in (m for m in found[0] if m.startswith(METRICS)):
             claim = f"{row} {metric} on {name}"
             bar = f">={BARS.get((row, name, metric), 0)}"
@@ -189,7 +165,7 @@ def main() -> None:
                 continue
             seeds = options.seeds[:1] if row == "GF-CF" else options.seeds  # nothing is drawn
             for seed in seeds:
-                if key_of(row, name, seed) not in known():
+                if key_of(row, name, seed) not in RUNS.known():
                     line = run(row, name, seed)
                     figures = {m: round(v, 5) for m, v in line.items() if m.startswith(METRICS)}
                     print(row, name, seed, figures, f"{line['cpu_seconds']:.0f} s", flush=True)

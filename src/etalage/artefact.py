@@ -199,3 +199,26 @@ def _said_plainly(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) or "os error" in str(error):
             raise CapacityError(f"cannot write {path}: {error}; nothing was written") from error
         raise
+
+
+def append_line(path: Path, line: Any) -> None:
+    """Adds a line of JSON; what a kill left of a line before it stays a line of its own."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(line).encode() + b"\n")
+
+
+def whole_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Number and value of every whole line of JSON, none without a file; what a kill cut off is
+    passed over."""
+    if not path.exists():
+        return
+    for n, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        yield n, value

@@ -1,23 +1,10 @@
 """Do the scripts about generators compare what they say they compare?"""
 
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 import torch
+from tests.benchmarks.scripts import module
 
 from etalage.models.registry import build
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def module(name: str) -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        return __import__(name)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
 
 
 def test_every_row_is_a_model_and_no_two_are_one() -> None:

@@ -1,24 +1,13 @@
 """Do the scripts about graphs ask what they say they ask?"""
 
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from tests.benchmarks.scripts import module
 
 from etalage.models.registry import build
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def module(name: str) -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        return __import__(name)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
 
 
 def test_every_row_is_a_model_and_no_two_are_one() -> None:
@@ -46,3 +35,28 @@ def test_what_is_asked_lies_behind_what_was_learnt_from() -> None:
 @pytest.mark.parametrize("name", ["graph_quality", "graph_truth"])
 def test_scripts_can_be_read_without_running(name: str) -> None:
     assert callable(module(name).main)
+
+
+def test_every_row_of_autograph_is_a_model_and_no_two_are_one() -> None:
+    script = module("autograph_quality")
+    rows = script.rows_of("books")
+    for row in rows:
+        assert build(script.settings_of(row)).config.kind
+    keys = {script.key_of(row, "books", "global_time", 1) for row in rows}
+    assert len(keys) == len(rows) > len(script.rows_of("movies"))
+    assert script.key_of("MF", "books", "leave_one_out", 1) not in keys
+
+
+def test_a_run_is_kept_and_what_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
+    runs = module("runs")
+    kept = runs.Runs(tmp_path)
+    assert kept.known() == {}
+    one, two = ({"key": key, "row": "MF", "commit": "abc"} for key in "ab")
+    kept.keep(one)
+    with kept.path.open("a") as file:
+        file.write('{"key": "torn", "ro')
+    kept.keep(two)
+    assert kept.known() == {"a": one, "b": two}
+    assert runs.measured_at([one, two]) == "abc"
+    with pytest.raises(SystemExit, match="MF was run with code that no commit has"):
+        runs.measured_at([one, two | {"commit": "abc-dirty"}])

@@ -8,7 +8,6 @@ this machine, since the log does not work over a network.
 from __future__ import annotations
 
 import fcntl
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from time import time
 from types import TracebackType
 
+from etalage.artefact import append_line
 from etalage.errors import CapacityError, DataError
 from etalage.language.request import Failure, Result, Usage
 
@@ -128,12 +128,7 @@ class Answers:
             "at": round(time(), 3),
         }
         try:
-            with self.dead_letters.open("ab+") as file:
-                if file.tell():
-                    file.seek(-1, 2)
-                    if file.read(1) != b"\n":  # a kill cut the last line
-                        file.write(b"\n")
-                file.write(json.dumps(line).encode() + b"\n")
+            append_line(self.dead_letters, line)
         except OSError as error:
             raise CapacityError(f"cannot write {self.dead_letters}: {error}") from error
 

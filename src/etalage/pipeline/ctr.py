@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etalage import __version__
+from etalage.artefact import append_line, whole_lines
 from etalage.calibrate import choose
 from etalage.calibrate.calibrator import sigmoid
 from etalage.calibrate.measures import TINY, log_loss
@@ -161,20 +162,12 @@ class Results:
     def append(self, result: dict[str, Any]) -> None:
         """Adds one; what a kill left of a line before it stays a line of its own."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            is_torn = file.tell() > 0 and not self.path.read_bytes().endswith(b"\n")
-            file.write(b"\n" * is_torn + json.dumps(result).encode() + b"\n")
+        append_line(self.path, result)
 
     def all(self) -> list[dict[str, Any]]:
         """Every whole result; a line that a kill cut off is none."""
-        if not self.path.exists():
-            return []
         found = []
-        for n, line in enumerate(self.path.read_bytes().splitlines(), 1):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
+        for n, row in whole_lines(self.path):
             if not isinstance(row, dict) or "settings_hash" not in row:
                 raise BundleError(
                     f"line {n} of {self.path} is no result; give another folder with --out"
