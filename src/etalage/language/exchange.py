@@ -18,9 +18,8 @@ from etalage.errors import DataError
 from etalage.language.answers import Answers, KeySet
 from etalage.language.chat import CHAT, chat_body, read_chat
 from etalage.language.costs import Price, Report
-from etalage.language.job import plan
-from etalage.language.request import Failure, Request, Result, Usage, named
-from etalage.language.schema import fault
+from etalage.language.job import plan, settled
+from etalage.language.request import Failure, Request, Result, named
 from etalage.language.wire import Trouble
 
 LINES, BYTES = 50_000, 100_000_000
@@ -167,15 +166,7 @@ def _import_file(
             outcome = _outcome(request, body, reason)
             if isinstance(outcome, Result):
                 _check_model(outcome.model, model, f"{path}, line {where}")
-                if request.schema and (why := fault(outcome.text, request.schema)):
-                    outcome = Failure(request, why, usage=outcome.usage)
-            report.usage += outcome.usage or Usage()
-            if isinstance(outcome, Result):
-                report.n_uncounted += outcome.usage is None
-                report.n_answered += answers.keep(key, outcome, name, by_batch=True)
-            else:
-                report.n_failed += 1
-                answers.bury(key, outcome)
+            settled(outcome, key, name, answers, report, by_batch=True)
     if not n_here:
         raise DataError(
             f"{path} answers nothing that was asked here: {found.n_strange:,} lines answer "

@@ -112,6 +112,31 @@ def run(
         return job.run(progress)
 
 
+def settled(
+    outcome: Result | Failure,
+    key: str,
+    model: str,
+    answers: Answers,
+    report: Report,
+    *,
+    by_batch: bool = False,
+) -> Result | Failure:
+    """Keeps an answer that is what was asked for, or buries it, and counts it either way."""
+    request = outcome.request
+    if isinstance(outcome, Result) and request.schema:
+        why = fault(outcome.text, request.schema)
+        if why:
+            outcome = Failure(request, why, outcome.tries, outcome.usage)
+    report.usage += outcome.usage or Usage()
+    if isinstance(outcome, Result):
+        report.n_uncounted += outcome.usage is None
+        report.n_answered += answers.keep(key, outcome, model, by_batch=by_batch)
+    else:
+        report.n_failed += 1
+        answers.bury(key, outcome)
+    return outcome
+
+
 class _Job:
     def __init__(
         self,
@@ -189,25 +214,14 @@ class _Job:
             yield request
 
     def _take(self, outcome: Result | Failure) -> None:
-        report, request = self.report, outcome.request
-        key = request.key(self.model.name)
-        if isinstance(outcome, Result) and request.schema:
-            why = fault(outcome.text, request.schema)
-            if why:
-                outcome = Failure(request, why, outcome.tries, outcome.usage)
-        if outcome.usage is not None:
-            report.usage += outcome.usage
-        elif isinstance(outcome, Result):
-            report.n_uncounted += 1
+        report, name = self.report, self.model.name
+        key = outcome.request.key(name)
+        outcome = settled(outcome, key, name, self.answers, report)
         if isinstance(outcome, Result):
-            self.answers.keep(key, outcome, self.model.name)
-            report.n_answered += 1
             report.n_lost_tries += outcome.tries - 1
         else:
-            self.answers.bury(key, outcome)
             self.failed.add(key)
             self.reasons[outcome.reason] += 1
-            report.n_failed += 1
             report.n_lost_tries += outcome.tries - (outcome.usage is not None)
             if report.n_failed > max((1 - COVERAGE) * report.plan.n_distinct, BORNE):
                 self._stop("failures")

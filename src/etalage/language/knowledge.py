@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
-from etalage.data.formats.catalogue import joined
+from etalage.data.formats.catalogue import column_texts, joined
 from etalage.language.answers import Answers
 from etalage.language.prompts import HISTORY, Template, item_facts, user_facts
 from etalage.language.request import Request, Sampling
@@ -40,7 +40,7 @@ class ItemRequests:
         """What the shop calls its items."""
         self.log = data.interactions.hash
         """Which log they are of."""
-        self._titles = titles_of(data)
+        self._titles = column_texts(data.item_table, "title", data.n_items)
         table = data.item_table
         self._more = {
             name: joined(table[name], ", ")
@@ -84,7 +84,7 @@ class UserRequests:
         """Which log is told of."""
         self.ids = data.users.ids
         """What the shop calls its people."""
-        self._titles = titles_of(data)
+        self._titles = column_texts(data.item_table, "title", data.n_items)
         self._items, self._offsets = data.interactions.items, data.interactions.offsets
         self._order = _descending(np.diff(self._offsets))
 
@@ -123,14 +123,6 @@ def texts_of(
         texts.append(requests.raw(node) if kept is None else kept.text)
         is_answer[node] = kept is not None
     return texts, is_answer
-
-
-def titles_of(data: Dataset) -> list[str]:
-    """Returns the title of each item, '' where there is none."""
-    table = data.item_table
-    if table is None or "title" not in table.columns:
-        return [""] * data.n_items
-    return joined(table["title"], ", ")
 
 
 def _descending(counts: NDArray[np.integer]) -> NDArray[np.intp]:

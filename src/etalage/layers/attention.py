@@ -124,12 +124,12 @@ def look(
     `mask` is bool, true where a row may look, or a float to add to the likeness. Weights are
     dropped in training. Without a `scale` it is 1 / sqrt(E).
     """
-    if mask is None or not (drop.training and drop.rate):
+    if not (drop.training and drop.rate):
         return nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=scale)
     likeness = (query @ key.transpose(-1, -2)) * (scale or query.shape[-1] ** -0.5)
-    if mask.dtype == torch.bool:
+    if mask is not None and mask.dtype == torch.bool:
         likeness = likeness.masked_fill(~mask, -torch.inf)
-    else:
+    elif mask is not None:
         likeness = likeness + mask
     return drop(likeness.softmax(-1)) @ value
 

@@ -67,8 +67,6 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, keys: tuple[Tensor, Tensor], bias: Tensor | None) -> Tensor:
         """What queries see, (B, T, D); `bias` float (B or 1, H or 1, T, S), None for none."""
-        if bias is None and self.training:
-            bias = torch.zeros(1)  # so that weights are dropped all the same
         bias = None if bias is None else bias.to(query.dtype)
         seen = look(query, *keys, bias, self.drop, scale=1.0)
         return self.drop(self.project_out(seen.transpose(1, 2).flatten(2)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from etalage.data.dataset import Dataset
 from etalage.data.describe import Description, describe
-from etalage.data.formats.catalogue import joined
+from etalage.data.formats.catalogue import column_texts
 from etalage.data.ingest import open_dataset
 from etalage.data.kcore import k_core
 from etalage.data.simulated import SimulatedConfig, Truth, simulate
@@ -125,12 +125,7 @@ def token_settings(recipe: Recipe) -> SpellingConfig:
 
 def item_names(data: Dataset) -> tuple[list[str], list[str]]:
     """Title and category of each item, '' where there is none; lists of categories are joined."""
-    none = [""] * data.n_items
-    table = data.item_table
-    if table is None:
-        return none, none
     titles, categories = (
-        joined(table[name], ", ") if name in table.columns else none
-        for name in ("title", "category")
+        column_texts(data.item_table, name, data.n_items) for name in ("title", "category")
     )
     return titles, categories

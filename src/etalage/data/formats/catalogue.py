@@ -76,6 +76,13 @@ def joined(column: pl.Series, separator: str) -> list[str]:
     return column.fill_null("").to_list()
 
 
+def column_texts(table: pl.DataFrame | None, name: str, n_rows: int) -> list[str]:
+    """One text an item of a column, lists with commas; '' where there is none, or no column."""
+    if table is None or name not in table.columns:
+        return [""] * n_rows
+    return joined(table[name], ", ")
+
+
 def _leaves(value: Any) -> Iterator[str]:
     """The values in lists and named fields, one after the other, as text."""
     if isinstance(value, dict):
