@@ -2,7 +2,8 @@
 
 A row's id is `user << 32 | number`, so everything of a user is one range of every table, and no
 statement on a table of memories is without that range. Deleted content is overwritten
-(`secure_delete`), and gone from the log once that has been written back and cut to nothing.
+(`secure_delete`), copies of it that lie between rows are too (`scrubbing.py`), and it is gone from
+the log once that has been written back and cut to nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from etalage.errors import CapacityError, DataError, naming_extras
+from etalage.memory.scrubbing import PageFile, logged_pages
 
 with naming_extras():
     import apsw
@@ -26,6 +28,8 @@ APPLICATION = 0x45744D6D
 """Stands in the file's head, so that no other database is taken for a memory."""
 TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+CREATE TABLE scrubbed(times INTEGER NOT NULL) STRICT;
+INSERT INTO scrubbed VALUES (0);
 CREATE TABLE user(
     no INTEGER PRIMARY KEY AUTOINCREMENT,
     name BLOB NOT NULL UNIQUE,     -- HMAC of the external id: the file does not tell who is in it
@@ -53,8 +57,17 @@ CREATE TABLE encoder(no INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE) S
 """
 OF_A_USER = ("memory", "text", "fact", "audit")
 """Tables whose ids begin with the user."""
+AT_ONCE_MS = 20
+"""How long writing the log back waits for readers before it is tried again, or put off."""
 WAIT_MS = 10_000
 """How long a statement waits for another process that is writing."""
+
+
+PAGE_SIZE = 8192
+MOST_LOGGED = 16 * 2**20
+"""Bytes of the log from which on it is written back."""
+SCRUB_SECONDS = 10.0
+"""How long forgetting waits for readers of what is forgotten."""
 
 
 def first(user: int) -> int:
@@ -84,6 +97,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.scrub_seconds = SCRUB_SECONDS
         self._lock = threading.RLock()
         self._idle: list[Any] = []
         self._open = True
@@ -92,11 +106,17 @@ class Database:
         with telling(path):
             self._writer = self._connect()
             self._prepare()
+            self._pages = PageFile(path)
 
     def _connect(self) -> Any:
         connection = apsw.Connection(str(self.path))
         connection.set_busy_timeout(WAIT_MS)
-        for pragma in ("secure_delete=ON", "synchronous=FULL", "temp_store=MEMORY"):
+        # the log is written back by `scrub` alone, which knows what else is to be done then
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        for pragma in (
+            *("secure_delete=ON", "synchronous=FULL", "temp_store=MEMORY"),
+            "wal_autocheckpoint=0",
+        ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
@@ -105,7 +125,7 @@ class Database:
         application = run("PRAGMA application_id").fetchall()[0][0]
         found = run("PRAGMA user_version").fetchall()[0][0]
         if application == 0 and not run("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
-            run("PRAGMA page_size=8192").fetchall()
+            run(f"PRAGMA page_size={PAGE_SIZE}").fetchall()
             run("PRAGMA journal_mode=WAL").fetchall()
             with self.writing() as write:  # another process may make it at the same time
                 if not write("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
@@ -115,6 +135,7 @@ class Database:
             return
         if application != APPLICATION:
             raise DataError(f"{self.path} is a database, but no memory; name another file")
+        run("PRAGMA journal_mode=WAL").fetchall()  # a backup comes without
         if found > VERSION:
             raise DataError(
                 f"{self.path} has version {found}, this library reads up to {VERSION}; "
@@ -138,6 +159,10 @@ class Database:
                 with suppress(apsw.Error):  # a full disk may have ended it already
                     run("ROLLBACK")
                 raise
+            if self._log.stat().st_size > MOST_LOGGED:
+                with suppress(apsw.BusyError, apsw.LockedError):
+                    if self._written_back():
+                        self._checkpoint("RESTART")
 
     @contextmanager
     def reading(self) -> Iterator[Any]:
@@ -164,31 +189,76 @@ class Database:
         with self._lock, telling(self.path):
             yield lambda *given: self._writer.execute(*given).fetchall()
 
-    def scrub(self, seconds: float = 10.0) -> bool:
-        """Writes the log back and cuts it to nothing; says whether that was possible in time.
-
-        Readers of other processes that are in the middle of a view hold it up.
+    def scrub(self) -> bool:
+        """Writes the log back, clears what lies between rows, and cuts the log to nothing; says
+        whether that was possible in time. Readers in the middle of a view hold it up.
         """
-        deadline = monotonic() + seconds
+        deadline = monotonic() + self.scrub_seconds
         while True:
             with self._lock, telling(self.path), suppress(apsw.BusyError, apsw.LockedError):
-                busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
-                if not busy:
+                if self._written_back() and not self._checkpoint("TRUNCATE")[0]:
                     return True
             if monotonic() > deadline:
                 return False
             sleep(0.005)
+
+    def _written_back(self) -> bool:
+        """Writes the whole log into the file and clears the gaps of its pages, unless a reader or
+        another writer is in the way."""
+        pages = logged_pages(self._log, PAGE_SIZE)
+        version = self._value("PRAGMA data_version")
+        busy, logged, copied = self._checkpoint("FULL")
+        if busy or logged != copied:
+            return False
+        run = self._writer.execute
+        run("BEGIN IMMEDIATE")
+        try:
+            # while this transaction is open, nobody has anything to write into the file
+            if self._value("PRAGMA data_version") != version:
+                return False
+            self._pages.clear_gaps(pages, PAGE_SIZE)
+            # a change, so that other processes drop pages that they read before
+            run("UPDATE scrubbed SET times = times + 1")
+            run("COMMIT")
+        finally:
+            if self._writer.in_transaction:
+                run("ROLLBACK")
+        run("PRAGMA shrink_memory").fetchall()  # and so does this connection
+        return True
+
+    def _checkpoint(self, mode: str) -> tuple[int, int, int]:
+        """Whether somebody was in the way, frames of the log, and how many were written back."""
+        self._writer.set_busy_timeout(AT_ONCE_MS)
+        try:
+            row = self._writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()[0]
+        finally:
+            self._writer.set_busy_timeout(WAIT_MS)
+        return row[0], row[1], row[2]
+
+    def _value(self, query: str) -> int:
+        return int(self._writer.execute(query).fetchall()[0][0])
+
+    @property
+    def _log(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-wal")
 
     def changed(self) -> int:
         """Rows that the last statement of a transaction deleted or changed."""
         return int(self._writer.changes())
 
     def close(self) -> None:
+        """Writes the log back, where nobody is in the way, and ends."""
         with self._lock:
+            if not self._open:
+                return
+            with suppress(apsw.Error):
+                self._written_back()
+                self._checkpoint("TRUNCATE")
             self._open = False
             while self._idle:
                 self._idle.pop().close()
             self._writer.close()
+            self._pages.close()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ OBJECT = r"(?P<object>[^,.!?;\n，。！？；]{1,80}?)"
 END = (
     r"(?=\s*(?:$|[,.!?;\n，。！？；]"
     r"|\s(?:and|but|because|since|so|now|anymore|any more|any longer|these days|at all|though|too"
-    r"|again|yet|last|next|this|yesterday|today|recently|lately|ago)\b))"
+    r"|again|already|yet|last|next|this|yesterday|today|recently|lately|ago)\b))"
 )
 WHO = r"(?P<who>my [a-z][a-z -]{1,30}?(?:'s)?|i)"
 NOT = (
@@ -57,13 +57,13 @@ RULES = (
     _english(rf"{WHO}\s+{HATE}", "likes", -1),
     _english(rf"{WHO}(?:\s+am|'m|\s+is)\s+(?P<not>not |no longer )?allergic to", "allergic_to"),
     _english(rf"{WHO}\s+{NOT}(?:live|lives|living) in", "lives_in", is_single=True),
-    _english(rf"{WHO}\s+(?:have |has |just )*moved to", "lives_in", is_single=True),
+    _english(rf"{WHO}\s+(?:have |has |had |just |already )*moved to", "lives_in", is_single=True),
     _english(rf"{WHO}\s+(?:work|works) (?:as|as an?)", "works_as", is_single=True),
     _english(rf"{WHO}\s+(?:work|works) (?:at|for)", "works_at", is_single=True),
     _english(rf"{WHO}\s+{NOT}(?:own|owns)", "owns"),
     _english(rf"{WHO}\s+(?:have |just )*bought", "bought"),
     _english(r"(?P<who>i)\s+returned", "bought", -1),
-    _english(r"(?P<who>i)(?:\s+am|'m)\s+(?=\d+ years)", "age", is_single=True),
+    _english(r"(?P<who>i)(?:\s+am|'m)(?=\s+\d+ years)", "age", is_single=True),
     _english(r"\b(?P<who>my)(?P<said> name) is", "name", is_single=True),
 )
 ATTRIBUTE = re.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -26,6 +26,9 @@ class Shelf:
         self._indices: OrderedDict[int, tuple[Index, int]] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._indices)
 
     def index(self, run: Any, person: Person) -> Index:
         """What is searched of a user, as of the view that `run` has.
@@ -57,6 +60,12 @@ class Shelf:
         with self._lock:
             self._held -= self._indices.pop(no, (None, 0))[1]
 
+    def drop_all(self) -> None:
+        """Takes all off."""
+        with self._lock:
+            self._indices.clear()
+            self._held = 0
+
     def _load(self, run: Any, person: Person, index: Index) -> None:
         """Adds what was written since; the index is locked."""
         base = first(person.no)
@@ -83,7 +92,8 @@ def facts_of(run: Any, person: Person, cipher: Cipher, after: int = 0) -> list[F
     ).fetchall()
     found = []
     for row, said, origin in rows:
-        parts: Sequence[Any] = orjson.loads(cipher.open(person.salt, said))
-        fact = Fact(*parts[:8], tuple(parts[8]), origin, (row - base) // MOST_FACTS)
-        found.append(fact)
+        parts = orjson.loads(cipher.open(person.salt, said))
+        parts["span"] = tuple(parts["span"])
+        number = (row - base) // MOST_FACTS
+        found.append(Fact(**parts, origin=origin, memory=number))
     return found

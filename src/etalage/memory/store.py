@@ -14,6 +14,7 @@ import hmac
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from os import PathLike, urandom
 from pathlib import Path
 from types import TracebackType
@@ -204,9 +205,10 @@ class MemoryStore:
             raise DataError(f"a memory says at most {MOST_FACTS} facts; got {len(facts)}")
         start = first(person.no) + number * MOST_FACTS
         for place, fact in enumerate(facts):
-            begin = said_at if fact.valid_from is None else fact.valid_from
-            said = [fact.predicate, fact.object, fact.subject, fact.polarity, fact.strength,
-                    fact.is_single, begin, fact.valid_to, fact.span]  # fmt: skip
+            said = asdict(fact)
+            del said["memory"], said["origin"]  # a column, and a part of the row's id
+            if fact.valid_from is None:
+                said["valid_from"] = said_at
             sealed = self.cipher.seal(person.salt, orjson.dumps(said))
             run(
                 "INSERT INTO fact VALUES (?, ?, ?)",
