@@ -64,7 +64,7 @@ WAIT_MS = 10_000
 
 
 PAGE_SIZE = 8192
-MOST_LOGGED = 16 * 2**20
+MOST_LOGGED = 8 * 2**20
 """Bytes of the log from which on it is written back."""
 SCRUB_SECONDS = 10.0
 """How long forgetting waits for readers of what is forgotten."""
@@ -105,8 +105,12 @@ class Database:
             raise DataError(f"there is no folder {path.parent}; make it, or name another file")
         with telling(path):
             self._writer = self._connect()
-            self._prepare()
-            self._pages = PageFile(path)
+            try:
+                self._prepare()
+                self._pages = PageFile(path)
+            except BaseException:
+                self._writer.close()
+                raise
 
     def _connect(self) -> Any:
         connection = apsw.Connection(str(self.path))
@@ -159,10 +163,10 @@ class Database:
                 with suppress(apsw.Error):  # a full disk may have ended it already
                     run("ROLLBACK")
                 raise
-            if self._log.stat().st_size > MOST_LOGGED:
-                with suppress(apsw.BusyError, apsw.LockedError):
-                    if self._written_back():
-                        self._checkpoint("RESTART")
+            # what was asked for is done: an error here must not say that it is not
+            with suppress(apsw.Error, OSError):
+                if self._log.stat().st_size > MOST_LOGGED and self._written_back():
+                    self._checkpoint("RESTART")
 
     @contextmanager
     def reading(self) -> Iterator[Any]:
@@ -276,8 +280,10 @@ def telling(path: Path) -> Iterator[None]:
             f"{path} cannot be written: {error}; nothing of this was kept; check the rights of "
             "the file and of its folder, and whether the disk is mounted read-only"
         ) from error
-    except apsw.IOError as error:
-        raise CapacityError(f"the disk of {path} failed: {error}; nothing was kept") from error
+    except (apsw.IOError, OSError) as error:
+        raise CapacityError(
+            f"the disk of {path} failed or cannot be written: {error}; nothing of this was kept"
+        ) from error
     except apsw.BusyError as error:
         raise CapacityError(
             f"another process has been writing to {path} for {WAIT_MS / 1000:g} s; nothing of "
