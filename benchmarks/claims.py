@@ -25,6 +25,7 @@ QUICK = {
     "calibration": ["calibration_cost.py", "calibration_promises.py"],
     "generative": ["generator_serving.py"],
     "graph": ["graph_truth.py"],
+    "memory": ["memory_simulator.py"],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py", "answers.py"],
@@ -44,6 +45,7 @@ LONG = {
         "generative_quality.py",
     ],
     "graph": ["graph_quality.py", "graph_scale.py", "autograph_quality.py"],
+    "memory": ["memory_store.py", "memory_promises.py", "memory_retrieval.py"],
 }
 
 

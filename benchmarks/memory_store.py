@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,36 @@ from etalage.memory.upkeep import stats
 OUT = Path(__file__).parents[1] / "runs" / "memory"
 N_USERS, N_EACH, N_HEAVY = 10_000, 100, 10_000
 USERS_AT_ONCE = 50
-THINGS = (
-    "jazz,coffee,running shoes,Lyon,the red mug,my sister,a dentist,hiking,the office,my bike,"
-    "pasta,a blue jacket,the museum,chess,gardening,a novel,the train,a birthday cake,the garden,"
-    "a camera,green tea,the gym,my laptop,an umbrella,the dog,a wedding,winter boots,the piano"
-).split(",")
+THINGS = [
+    "jazz",
+    "coffee",
+    "running shoes",
+    "Lyon",
+    "the red mug",
+    "my sister",
+    "a dentist",
+    "hiking",
+    "the office",
+    "my bike",
+    "pasta",
+    "a blue jacket",
+    "the museum",
+    "chess",
+    "gardening",
+    "a novel",
+    "the train",
+    "a birthday cake",
+    "the garden",
+    "a camera",
+    "green tea",
+    "the gym",
+    "my laptop",
+    "an umbrella",
+    "the dog",
+    "a wedding",
+    "winter boots",
+    "the piano",
+]
 FORMS = (
     "I went to {} with {} on Tuesday", "Yesterday we talked about {} and {} for hours",
     "I like {} but not {}", "Please remind me of {} before {}", "We saw {} near {} last week",
@@ -102,7 +128,7 @@ def reads(store: MemoryStore, users: Sequence[str], n: int, seed: int) -> np.nda
     rng = random.Random(seed)
     asked = [(store.user(rng.choice(users)), question(rng)) for _ in range(n)]
     store.encoder.encode([text for _, text in asked])
-    return milliseconds((lambda u=user, q=text: u.read(q)) for user, text in asked)
+    return milliseconds(partial(user.read, text) for user, text in asked)
 
 
 def alone(path: Path) -> dict[str, float]:
@@ -119,7 +145,7 @@ def alone(path: Path) -> dict[str, float]:
         warm += reads(store, ["heavy"], 5, 100 + seed).tolist()
     rng = random.Random(3)
     write = milliseconds(
-        (lambda u=store.user(rng.choice(users)), t=sentence(rng): u.write(t)) for _ in range(500)
+        partial(store.user(rng.choice(users)).write, sentence(rng)) for _ in range(500)
     )
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {

@@ -220,12 +220,20 @@ class MemoryStore:
         run("DELETE FROM fact WHERE id BETWEEN ? AND ?", (start, start + MOST_FACTS - 1))
         return self.database.changed()
 
-    def replace_facts(
-        self, run: Any, person: Person, memory: Memory, facts: Sequence[Fact]
-    ) -> None:
-        """Puts facts in the place of those that a memory has."""
+    def reread(self, run: Any, person: Person, memory: Memory, facts: Sequence[Fact]) -> None:
+        """Puts facts in the place of those that a memory has, and the words that follow."""
         self._drop_facts(run, person, memory.number)
         self._add_facts(run, person, memory.number, memory.said_at, facts)
+        words = hashed_words(searched(memory.text, facts), person.salt).tobytes()
+        row = first(person.no) + memory.number
+        run("UPDATE memory SET words = ? WHERE id = ?", (words, row))
+        self._mark_rewritten(run, person)
+
+    def _mark_rewritten(self, run: Any, person: Person) -> None:
+        run(
+            "UPDATE user SET version = version + 1, rewritten = version + 1 WHERE no = ?",
+            (person.no,),
+        )
 
     def person(self, run: Any, name: str) -> Person | None:
         """The row of a user, None where nothing was ever written or all was erased."""
@@ -282,10 +290,7 @@ class MemoryStore:
                 run(f"DELETE FROM {table} WHERE id = ?", (base + number,))
             n_memories += self.database.changed()
             n_facts += self._drop_facts(run, person, number)
-        run(
-            "UPDATE user SET version = version + 1, rewritten = version + 1 WHERE no = ?",
-            (person.no,),
-        )
+        self._mark_rewritten(run, person)
         return n_memories, n_facts
 
     def scrub(self) -> bool:

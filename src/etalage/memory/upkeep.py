@@ -15,7 +15,6 @@ from etalage.errors import DataError
 from etalage.memory.database import Person, first, last
 from etalage.memory.facts import Fact
 from etalage.memory.grammar import facts_in
-from etalage.memory.index import hashed_words, searched
 from etalage.memory.shelf import facts_of
 from etalage.memory.statement import Memory, Statement
 from etalage.memory.store import MemoryStore
@@ -121,19 +120,15 @@ def _rebuilt(store: MemoryStore, run: Any, person: Person, low: int) -> list[int
             break
     vectors = store.encoder.encode([memory.text for memory in memories])
     for memory, vector in zip(memories, vectors, strict=True):
-        facts = _facts_again(memory)
-        words = hashed_words(searched(memory.text, facts), person.salt).tobytes()
-        row = first(person.no) + memory.number
         run(
-            "UPDATE memory SET words = ?, vector = ?, encoder = ? WHERE id = ?",
-            (words, store.sealed_vector(person, vector), store.encoder_no, row),
+            "UPDATE memory SET vector = ?, encoder = ? WHERE id = ?",
+            (
+                store.sealed_vector(person, vector),
+                store.encoder_no,
+                first(person.no) + memory.number,
+            ),
         )
-        store.replace_facts(run, person, memory, facts)
-    if memories:
-        run(
-            "UPDATE user SET version = version + 1, rewritten = version + 1 WHERE no = ?",
-            (person.no,),
-        )
+        store.reread(run, person, memory, _facts_again(memory))
     return [memory.number for memory in memories]
 
 

@@ -190,6 +190,20 @@ class UserMemory:
                 store.shelf.drop(person.no)
         return Receipt(counts.get("memory", 0), counts.get("fact", 0), store.scrub())
 
+    def learn(self, number: int, facts: Sequence[Fact]) -> int:
+        """Adds facts that were found in a memory later; returns how many, 0 where the memory has
+        been forgotten meanwhile."""
+        store = self._store
+        with store.database.writing() as run:
+            person = store.person(run, self.name)
+            found = list(store.memories(run, person, number, number)) if person and facts else []
+            if person is None or not found:
+                return 0
+            store.reread(run, person, found[0], (*found[0].facts, *facts))
+            at = max(store.clock(), person.last_at)
+            Trail(run, person.no, store.trail_key(person)).add(at, "learned", [number], "")
+        return len(facts)
+
     def export(self) -> Iterator[bytes]:
         """Yields everything that is kept of the user as JSON lines, a head first."""
         head = {"etalage_memory": 1, "exported_at": self._store.clock()}
