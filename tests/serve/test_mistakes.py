@@ -93,7 +93,7 @@ def test_a_context_may_hold_whatever_is_one_value(client: TestClient) -> None:
 def test_a_body_that_never_ends_is_given_up(
     exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etalage.serve.runtime.app.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("etalage.serve.runtime.bodies.SECONDS", 0.05)
 
     async def drip() -> AsyncIterator[bytes]:
         yield b"{"

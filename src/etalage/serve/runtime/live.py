@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from pathlib import Path
 
 from etalage.errors import BundleError
+from etalage.serve.runtime.counts import Counts
 from etalage.serve.runtime.engine import Engine
 
 LOG = logging.getLogger("etalage.serve")
 Stamp = tuple[tuple[str, int, int, int], ...] | None
-COUNTED = ("requests", "degraded", "refused_bundles")
-EDGES_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 100.0)
 
 
 class Live:
@@ -30,9 +28,7 @@ class Live:
         """What is wrong with a state of the folder; None for the one that is served."""
         self.problem: str | None = None
         """Why the newest bundle is not in use; None when it is."""
-        self.counts: Counter[str] = Counter()
-        self.buckets: Counter[tuple[str, float]] = Counter()
-        self.total_ms: Counter[str] = Counter()
+        self.counts = Counts("degraded", "refused_bundles")
 
     async def watch(self) -> None:
         """Looks for a new bundle every `poll_seconds`, and swaps engines when it is sound."""
@@ -67,36 +63,14 @@ class Live:
         """Says once why the newest bundle is not in use; counts it."""
         if problem != self.problem:
             self.problem = problem
-            self.counts["refused_bundles"] += 1
+            self.counts.add("refused_bundles")
             LOG.error(
                 "the new bundle is refused, the old one serves on: %s", problem, exc_info=unforeseen
             )
 
-    def answered(self, path: str, status: int, milliseconds: float) -> None:
-        """Counts one answer."""
-        self.counts[f'requests{{path="{path}",status="{status}"}}'] += 1
-        self.total_ms[path] += milliseconds  # type: ignore[assignment]  # any number may be counted
-        edge = next((e for e in EDGES_MS if milliseconds <= e), float("inf"))
-        self.buckets[path, edge] += 1
-
     def metrics(self) -> str:
         """What was counted, in the text format of Prometheus."""
-        lines = []
-        for family in COUNTED:
-            lines.append(f"# TYPE etalage_{family}_total counter")
-            labelled = [n for n in sorted(self.counts) if n.startswith(f"{family}{{")]
-            for name in labelled or [family]:
-                head, brace, labels = name.partition("{")
-                lines.append(f"etalage_{head}_total{brace}{labels} {self.counts[name]}")
-        lines.append("# TYPE etalage_request_milliseconds histogram")
-        for path, total in sorted(self.total_ms.items()):
-            so_far = 0
-            for edge in (*EDGES_MS, float("inf")):
-                so_far += self.buckets[path, edge]
-                labels = f'path="{path}",le="{"+Inf" if edge == float("inf") else f"{edge:g}"}"'
-                lines.append(f"etalage_request_milliseconds_bucket{{{labels}}} {so_far}")
-            lines.append(f'etalage_request_milliseconds_sum{{path="{path}"}} {total:.3f}')
-            lines.append(f'etalage_request_milliseconds_count{{path="{path}"}} {so_far}')
+        lines = self.counts.lines()
         version = self.engine.manifest["model_version"]
         lines.append("# TYPE etalage_bundle_info gauge")
         lines.append(f'etalage_bundle_info{{model_version="{version}"}} 1')

@@ -1,4 +1,4 @@
-"""What was asked? Bodies of requests, read and checked field by field."""
+"""What was asked? Fields of requests, checked one by one, in indices of a catalogue."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from etalage.errors import did_you_mean
 from etalage.ids import UNKNOWN
+from etalage.serve.runtime.answering import RequestError
+from etalage.serve.runtime.bodies import MOST_SHOWN
 from etalage.serve.runtime.engine import Engine
 
 MOST_BYTES = 256 * 1024
@@ -24,17 +24,7 @@ WHEN_TOO_MANY = {
     "items": "Ask in several requests",
 }
 SCALARS = (str, int, float, bool, type(None))
-MOST_SHOWN = 60
-"""Characters of a name that an answer repeats."""
 NOTHING = np.zeros(0, dtype=np.int32)
-
-
-class RequestError(Exception):
-    """A request that cannot be answered: an HTTP status and what to do about it."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass
@@ -49,22 +39,6 @@ class Asked:
     unknown: list[Any]
     """External ids that are not in the catalogue; they count for nothing."""
     note: str | None = None
-
-
-def read_body(body: bytes, allowed: tuple[str, ...]) -> dict[str, Any]:
-    """Parses a JSON object; RequestError for anything else, or a field that is not known."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"the body is no JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise RequestError(422, f"the body must be a JSON object with some of: {_list(allowed)}")
-    for name in fields:
-        if name not in allowed:
-            shown = name[:MOST_SHOWN]
-            hint = did_you_mean(shown, allowed) or f"; known: {_list(allowed)}"
-            raise RequestError(422, f"unknown field {shown!r}{hint}")
-    return fields
 
 
 def asked(fields: dict[str, Any], engine: Engine) -> Asked:
@@ -128,7 +102,3 @@ def _ids(fields: dict[str, Any], name: str) -> list[str | int]:
     if not isinstance(given, list) or not all(type(e) in (str, int) for e in given):
         raise RequestError(422, f"{name} must be a list of item ids (text or whole numbers)")
     return given
-
-
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names)
