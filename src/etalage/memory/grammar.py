@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from etalage.memory.facts import Fact
 from etalage.memory.statement import Statement
@@ -20,11 +20,13 @@ OBJECT = r"(?P<object>[^,.!?;\n，。！？；]{1,80}?)"
 END = (
     r"(?=\s*(?:$|[,.!?;\n，。！？；]"
     r"|\s(?:and|but|because|since|so|now|anymore|any more|any longer|these days|at all|though|too"
-    r"|again|already|yet|last|next|this|yesterday|today|recently|lately|ago)\b))"
+    r"|again|already|yet|last|next|this|yesterday|today|recently|lately|ago|ever|either|please|a lot"
+    r"|(?:very |that |so )?much|in general|whatsoever|to be honest|to (?:me|us))\b))"
 )
 WHO = r"(?P<who>my [a-z][a-z -]{1,30}?(?:'s)?|i)"
 NOT = (
-    r"(?P<not>(?:do not|don't|dont|did not|no longer|never|have stopped|stopped|can't|cannot)\s+)?"
+    r"(?P<not>(?:really |just |simply )?(?:do not|don't|dont|did not|no longer|never|have stopped"
+    r"|stopped|can't|cannot)\s+)?"
 )
 
 
@@ -55,7 +57,49 @@ RULES = (
     _english(rf"{WHO}\s+{NOT}{LIKE}", "likes"),
     _english(rf"{WHO}\s+(?P<not>used to )(?:like|love|enjoy)", "likes"),
     _english(rf"{WHO}\s+{HATE}", "likes", -1),
-    _english(rf"{WHO}(?:\s+am|'m|\s+is)\s+(?P<not>not |no longer )?allergic to", "allergic_to"),
+    _english(rf"{WHO}(?:\s+am|'m|\s+is)\s+not (?:into|a fan of|interested in)", "likes", -1),
+    _english(
+        r"(?P<who>i)\s+(?:never|don't|dont|do not|can't|cannot)(?: ever)?"
+        r" (?:eat|drink|wear|watch|read|want(?: to see| to watch| to read)?)(?: any)?(?: more)?",
+        "likes",
+        -1,
+    ),
+    _english(r"(?P<who>i)\s+(?:always |try to )?avoid", "likes", -1),
+    _english(
+        r"(?P<who>)(?:never|don't|dont|do not)(?: ever)? (?:show|recommend|suggest|offer|send)"
+        r"(?: me| us)?(?: any| anything with| anything from)?",
+        "likes",
+        -1,
+    ),
+    Rule(
+        re.compile(
+            rf"^\W*(?:please,?\s+)?(?P<who>)(?:never|no)\s+(?:any|more)\s+{OBJECT}{END}",
+            re.IGNORECASE,
+        ),
+        "likes",
+        -1,
+    ),
+    Rule(
+        re.compile(
+            r"^\W*(?:please,?\s+)?(?P<who>)never (?P<object>[a-z-]+(?: [a-z-]+)?)\s*$",
+            re.IGNORECASE,
+        ),
+        "likes",
+        -1,
+    ),
+    _english(
+        rf"{WHO}(?:\s+am|'m|\s+is)\s+(?P<not>not |no longer )?(?:very |severely |also )?"
+        "allergic to",
+        "allergic_to",
+    ),
+    Rule(
+        re.compile(
+            r"\b(?P<who>i)\s+have\s+(?:a|an)\s+(?:bad |severe )?"
+            r"(?P<object>[a-z][a-z -]{1,30}?)\s+allergy\b",
+            re.IGNORECASE,
+        ),
+        "allergic_to",
+    ),
     _english(rf"{WHO}\s+{NOT}(?:live|lives|living) in", "lives_in", is_single=True),
     _english(rf"{WHO}\s+(?:have |has |had |just |already )*moved to", "lives_in", is_single=True),
     _english(rf"{WHO}\s+(?:work|works) (?:as|as an?)", "works_as", is_single=True),
@@ -77,6 +121,8 @@ CHINESE = (
         "likes",
     ),
     _chinese(r"(?P<who>我)(?:很|最|特别|非常)?(?:讨厌|受不了)", "likes", -1),
+    _chinese(r"(?P<who>我)(?:从不|从来不|不)(?:吃|喝|看|穿|听)", "likes", -1),
+    _chinese(r"(?P<who>)(?:永远)?(?:不要|别)再?(?:给我|向我)?(?:推荐|展示)", "likes", -1),
     _chinese(r"(?P<who>我)(?:现在)?(?P<not>不再)?住在", "lives_in", is_single=True),
     _chinese(r"(?P<who>我)(?:已经|刚)?搬到了?", "lives_in", is_single=True),
     Rule(
@@ -106,7 +152,7 @@ MOST = 32
 
 
 def _found(text: str) -> Iterator[Fact]:
-    for sentence in SENTENCE.finditer(text):
+    for sentence in SENTENCE.finditer(text.replace("’", "'")):
         start = sentence.start()
         taken: list[tuple[int, int]] = []
         for rule in (*RULES, *CHINESE):
@@ -114,9 +160,15 @@ def _found(text: str) -> Iterator[Fact]:
                 if _asks(sentence[0], match.start()):
                     continue
                 taken.append(match.span())
+                if match["who"] == "" and match["object"].casefold().split()[0] in NO_THING:
+                    continue
                 polarity = -rule.polarity if match.groupdict().get("not") else rule.polarity
-                yield _fact(rule.predicate, match, start, polarity, rule.is_single,
-                            _subject(match["who"]))  # fmt: skip
+                fact = _fact(rule.predicate, match, start, polarity, rule.is_single,
+                             _subject(match["who"]))  # fmt: skip
+                yield fact
+                if (rule.predicate, polarity) in REFUSALS:
+                    for more in _listed(sentence[0][match.end() :]):
+                        yield replace(fact, object=more)
         for match in ATTRIBUTE.finditer(sentence[0]):
             overlaps = any(a < match.end() and match.start() < b for a, b in taken)
             if overlaps or _asks(sentence[0], match.start()):
@@ -127,20 +179,47 @@ def _found(text: str) -> Iterator[Fact]:
             yield _fact(predicate, match, start, -1 if match["not"] else 1, True, subject)
 
 
+REFUSALS = {("likes", -1), ("allergic_to", 1)}
+"""Of these a list is read to its end: one that is missed would be shown again."""
+LIST = re.compile(
+    r"(?P<more>(?:\s*,\s*[^\W\d_][\w'-]*(?: [\w'-]+)?){0,8})\s*,?\s+(?:and|or)\s+"
+    r"(?P<last>[^\W\d_][\w'-]*(?: [\w'-]+)?)(?=\s*(?:$|[,.!?;\n]))"
+)
+NO_NOUN = {
+    "am", "are", "but", "can", "did", "do", "does", "don't", "had", "has", "hate", "hates", "have",
+    "he", "her", "his", "i", "i'm", "is", "it", "like", "likes", "love", "loves", "my", "not",
+    "prefer", "she", "so", "that", "they", "we", "will", "would", "you",
+}  # fmt: skip
+"""What follows is another sentence where one of these is in it."""
+NO_THING = {
+    "again", "ask", "be", "been", "buy", "do", "ever", "forget", "gets", "give", "go", "got",
+    "had", "have", "heard", "knew", "know", "let", "me", "mind", "really", "say", "seen", "tell",
+    "that", "the", "think", "this", "thought", "to", "too", "used", "was", "works", "would",
+}  # fmt: skip
+"""After "never" these name nothing: never mind, never again."""
+
+
+def _listed(rest: str) -> list[str]:
+    """The other things of a list that has begun: ", eggs and milk"."""
+    found = LIST.match(rest)
+    if found is None:
+        return []
+    things = [*re.split(r"\s*,\s*", found["more"].strip())[1:], found["last"]]
+    return [] if any(NO_NOUN & set(thing.casefold().split()) for thing in things) else things
+
+
 DOUBTS = {"if", "whether", "do", "does", "wish", "would", "maybe", "perhaps"}
 
 
 def _asks(sentence: str, at: int) -> bool:
     """Whether what precedes makes it no statement: a condition, a wish, or a question."""
     before = sentence[:at].casefold().split()
-    return bool(
-        {"if", "whether", "do", "does", "wish", "would", "maybe", "perhaps"} & set(before[-3:])
-    )
+    return bool(DOUBTS & set(before[-3:]))
 
 
 def _subject(who: str) -> str:
     who = who.casefold().removesuffix("'s")
-    return "user" if who in ("i", "my", "我") else f"user.{who.removeprefix('my ').strip()}"
+    return "user" if who in ("", "i", "my", "我") else f"user.{who.removeprefix('my ').strip()}"
 
 
 def _fact(

@@ -83,12 +83,15 @@ class Shelf:
         index.version, index.last = person.version, person.last
 
 
-def facts_of(run: Any, person: Person, cipher: Cipher, after: int = 0) -> list[Fact]:
-    """Facts of a user's memories whose numbers are greater, in the order they were written."""
-    base = first(person.no)
+def facts_of(
+    run: Any, person: Person, cipher: Cipher, after: int = 0, upto: int | None = None
+) -> list[Fact]:
+    """Facts of a user's memories with numbers greater than `after`, and at most `upto` where it is
+    given, in the order they were written."""
+    base, end = first(person.no), person.last if upto is None else upto
     rows = run(
         "SELECT id, said, origin FROM fact WHERE id BETWEEN ? AND ? ORDER BY id",
-        (base + (after + 1) * MOST_FACTS, last(person.no)),
+        (base + (after + 1) * MOST_FACTS, min(base + (end + 1) * MOST_FACTS - 1, last(person.no))),
     ).fetchall()
     found = []
     for row, said, origin in rows:

@@ -262,7 +262,7 @@ class MemoryStore:
         """Yields memories of a user by their numbers, low and high among them."""
         base, opened = first(person.no), self.cipher.open
         of: dict[int, list[Fact]] = defaultdict(list)
-        for fact in facts_of(run, person, self.cipher, max(low, 1) - 1):
+        for fact in facts_of(run, person, self.cipher, max(low, 1) - 1, min(high, person.last)):
             of[fact.memory].append(fact)
         rows = run(
             "SELECT id, kind, source, said_at, recorded_at, until, text, meta "

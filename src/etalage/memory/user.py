@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from etalage.memory.store import MemoryStore
 
 
+AT_ONCE = 256
+"""Memories of an export that are read in one view of the file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What was forgotten."""
@@ -124,6 +128,20 @@ class UserMemory:
                 trail = Trail(run, person.no, store.trail_key(person))
                 trail.add(max(store.clock(), person.last_at), what, numbers or [0], actor)
 
+    def now(self) -> int:
+        """Milliseconds UTC, never before what was written last."""
+        store = self._store
+        with store.database.reading() as run:
+            person = store.person(run, self.name)
+            return store.clock() if person is None else max(store.clock(), person.last_at)
+
+    def facts(self) -> list[Fact]:
+        """Returns all that was ever said, oldest first, whether or not it still holds."""
+        store = self._store
+        with store.database.reading() as run:
+            person = store.person(run, self.name)
+            return [] if person is None else facts_of(run, person, store.cipher)
+
     def beliefs(self, as_of: int | None = None) -> list[Belief]:
         """Returns what holds at a time (ms UTC), now by default."""
         store = self._store
@@ -155,6 +173,35 @@ class UserMemory:
             if (person := self._store.person(run, self.name)) is not None:
                 yield from self._store.memories(run, person)
 
+    def newest(self, n: int, before: int | None = None) -> list[Memory]:
+        """Returns at most n memories, newest first, of numbers below `before` where it is given."""
+        return self._some(1, last(0) if before is None else before - 1, n, "DESC")[::-1]
+
+    def _some(self, low: int, high: int, n: int, order: str) -> list[Memory]:
+        """At most n memories from one end of a span of numbers, low and high among them; oldest
+        first."""
+        store = self._store
+        with store.database.reading() as run:
+            if (person := store.person(run, self.name)) is None:
+                return []
+            base = first(person.no)
+            found = run(
+                f"SELECT id FROM memory WHERE id BETWEEN ? AND ? ORDER BY id {order} LIMIT ?",
+                (base + max(low, 1), base + max(min(high, last(0)), 0), n),
+            ).fetchall()
+            if not found:
+                return []
+            ends = sorted((found[0][0] - base, found[-1][0] - base))
+            return list(store.memories(run, person, *ends))
+
+    def count(self) -> int:
+        """Returns how many memories there are."""
+        with self._store.database.reading() as run:
+            if (person := self._store.person(run, self.name)) is None:
+                return 0
+            query = "SELECT count(*) FROM memory WHERE id BETWEEN ? AND ?"
+            return int(run(query, (first(person.no), last(person.no))).fetchall()[0][0])
+
     def forget(self, *numbers: int, actor: str = "") -> Receipt:
         """Forgets memories, with every fact that they said; their bytes are gone from the file.
 
@@ -165,7 +212,8 @@ class UserMemory:
         with store.database.writing() as run:
             person = store.person(run, self.name)
             if person is not None:
-                wanted = sorted({int(number) for number in numbers})
+                # a greater number would be a row of the next user
+                wanted = sorted({n for n in map(int, numbers) if 1 <= n <= person.last})
                 n_memories, n_facts = store.forget_where(run, person, wanted)
                 trail = Trail(run, person.no, store.trail_key(person))
                 trail.add(max(store.clock(), person.last_at), "forgot", wanted, actor)
@@ -205,11 +253,20 @@ class UserMemory:
         return len(facts)
 
     def export(self) -> Iterator[bytes]:
-        """Yields everything that is kept of the user as JSON lines, a head first."""
+        """Yields everything that is kept of the user as JSON lines, a head first.
+
+        No view of the file is held between lines, so a slow reader keeps nobody from forgetting:
+        what is forgotten meanwhile and was not yet yielded is left out, and so is what is new.
+        """
         head = {"etalage_memory": 1, "exported_at": self._store.clock()}
         yield orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE)
-        for memory in self.memories():
-            yield orjson.dumps(memory.to_dict(), option=orjson.OPT_APPEND_NEWLINE)
+        with self._store.database.reading() as run:
+            person = self._store.person(run, self.name)
+        low, end = 1, 0 if person is None else person.last
+        while part := self._some(low, end, AT_ONCE, "ASC"):
+            for memory in part:
+                yield orjson.dumps(memory.to_dict(), option=orjson.OPT_APPEND_NEWLINE)
+            low = part[-1].number + 1
 
     def load(self, lines: Iterable[bytes]) -> int:
         """Remembers what was exported; returns how many. What is there already stays.

@@ -7,9 +7,11 @@ whatever happens to the process.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from queue import Empty, Queue
 from types import TracebackType
 
@@ -21,17 +23,26 @@ AT_ONCE = 512
 """Statements of one commit; they share the wait for the disk."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Statements of one user that are kept together, and the future of their numbers."""
+
+    user: str
+    statements: Sequence[Statement]
+    numbers: Future[list[int]]
+
+
 class Writer:
     """Writes in the background.
 
     Args:
         store: to write to.
-        waiting: statements that may wait; more make `write` wait, so memory stays bounded.
+        waiting: calls that may wait; more make `write` wait, so memory stays bounded.
     """
 
     def __init__(self, store: MemoryStore, waiting: int = 10_000) -> None:
         self._store = store
-        self._queue: Queue[tuple[str, Statement, Future[int]] | None] = Queue(waiting)
+        self._queue: Queue[Written | None] = Queue(waiting)
         self._lock = threading.Lock()
         self._is_open = True
         self._thread = threading.Thread(target=self._work, name="memory writer", daemon=True)
@@ -39,13 +50,29 @@ class Writer:
 
     def write(self, user: str, statement: Statement) -> Future[int]:
         """Returns at once; the future has the number once it is on the disk, or the error."""
+        number: Future[int] = Future()
+
+        def settle(numbers: Future[list[int]]) -> None:
+            if not number.set_running_or_notify_cancel():
+                return
+            if error := numbers.exception():
+                number.set_exception(error)
+            else:
+                number.set_result(numbers.result()[0])
+
+        self.write_many(user, [statement]).add_done_callback(settle)
+        return number
+
+    def write_many(self, user: str, statements: Sequence[Statement]) -> Future[list[int]]:
+        """As `write`, of several statements, all or none. The future of no statements is settled
+        once everything is on the disk that was given before."""
         self._store.user(user)  # a name that is none is said at once
-        future: Future[int] = Future()
+        written = Written(user, statements, Future())
         with self._lock:
             if not self._is_open:
                 raise ValueError("the writer is closed")
-            self._queue.put((user, statement, future))
-        return future
+            self._queue.put(written)
+        return written.numbers
 
     def close(self) -> None:
         """Writes what waits, and ends."""
@@ -58,29 +85,32 @@ class Writer:
     def _work(self) -> None:
         is_last = False
         while not is_last:
-            batch = [self._queue.get()]
+            batch: list[Written] = []
+            n_statements = 0
             with suppress(Empty):
-                while len(batch) < AT_ONCE and batch[-1] is not None:
-                    batch.append(self._queue.get_nowait())
-            is_last = batch[-1] is None
-            given = [entry for entry in batch if entry is not None]
-            given = [entry for entry in given if entry[2].set_running_or_notify_cancel()]
-            if given and not self._settled(given):
-                for entry in given:  # one that cannot be written must not keep the others
+                while n_statements < AT_ONCE and not is_last:
+                    entry = self._queue.get(block=not batch)
+                    if entry is None:
+                        is_last = True
+                    elif entry.numbers.set_running_or_notify_cancel():
+                        batch.append(entry)
+                        n_statements += len(entry.statements)
+            if batch and not self._settled(batch):
+                for entry in batch:  # one that cannot be written must not keep the others
                     self._settled([entry])
 
-    def _settled(self, given: list[tuple[str, Statement, Future[int]]]) -> bool:
-        settle: Callable[[Future[int], int], None] = Future.set_result
+    def _settled(self, batch: list[Written]) -> bool:
+        pairs = [(entry.user, said) for entry in batch for said in entry.statements]
         try:
-            numbers = self._store.write_many([(user, said) for user, said, _ in given])
+            numbers = iter(self._store.write_many(pairs))
         except Exception as error:
-            if len(given) > 1 and isinstance(error, EtalageError):
+            if len(batch) > 1 and isinstance(error, EtalageError):
                 return False
-            for _, _, future in given:
-                future.set_exception(error)
+            for entry in batch:
+                entry.numbers.set_exception(error)
             return True
-        for (_, _, future), number in zip(given, numbers, strict=True):
-            settle(future, number)
+        for entry in batch:
+            entry.numbers.set_result(list(islice(numbers, len(entry.statements))))
         return True
 
     def __enter__(self) -> Writer:
