@@ -15,7 +15,8 @@ SAID = {
     "I used to love opera": [("user", "likes", "opera", -1)],
     "I hate olives, but my sister loves them": [
         ("user", "likes", "olives", -1), ("user.sister", "likes", "them", 1)],
-    "I'm allergic to nuts and cats": [("user", "allergic_to", "nuts", 1)],
+    "I'm allergic to nuts and cats": [
+        ("user", "allergic_to", "nuts", 1), ("user", "allergic_to", "cats", 1)],
     "I am not allergic to nuts": [("user", "allergic_to", "nuts", -1)],
     "I live in Lyon because of work": [("user", "lives_in", "Lyon", 1)],
     "We met. I have just moved to New York last week.": [("user", "lives_in", "New York", 1)],

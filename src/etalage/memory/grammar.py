@@ -20,8 +20,8 @@ OBJECT = r"(?P<object>[^,.!?;\n，。！？；]{1,80}?)"
 END = (
     r"(?=\s*(?:$|[,.!?;\n，。！？；]"
     r"|\s(?:and|but|because|since|so|now|anymore|any more|any longer|these days|at all|though|too"
-    r"|again|already|yet|last|next|this|yesterday|today|recently|lately|ago|ever|either|please|a lot"
-    r"|(?:very |that |so )?much|in general|whatsoever|to be honest|to (?:me|us))\b))"
+    r"|again|already|yet|last|next|this|yesterday|today|recently|lately|ago|ever|either|please"
+    r"|a lot|(?:very |that |so )?much|in general|whatsoever|to be honest|to (?:me|us))\b))"
 )
 WHO = r"(?P<who>my [a-z][a-z -]{1,30}?(?:'s)?|i)"
 NOT = (
