@@ -19,6 +19,13 @@ SIDES = {
     "extremes": ("most", "least"),
     "bounds": ("above", "below"),
 }
+"""What programs call the two words of a row."""
+SCALES = {
+    "direction": ("directions", "side"),
+    "extreme": ("extremes", "side"),
+    "bound": ("bounds", "bound"),
+}
+"""Slots that are filled from such a row, and what programs have under that name."""
 
 
 class Asking:
@@ -142,7 +149,9 @@ class Asking:
             return self._parsed_cell(slots["cell"])
         if form == "as_of":
             of, moment = self._parsed_cell(slots["cell"]), words.parsed(MOMENT, slots["t"])
-            return (of and moment and {"op": "as_of", "time": time_of(str(moment)), "of": of}) or None
+            return (
+                of and moment and {"op": "as_of", "time": time_of(str(moment)), "of": of}
+            ) or None
         if form in ("season", "month", "weekday", "suffix", "digits"):
             of = self._parsed_cell(slots["cell"])
             if of is None:
@@ -173,18 +182,15 @@ class Asking:
         if form == "which":
             value = words.parsed(words_of("polarity"), slots["v"])
             return (
-                (value
-                and {"op": "only", "among": among, "attribute": "polarity", "value": value})
-                or None
-            )
+                value and {"op": "only", "among": among, "attribute": "polarity", "value": value}
+            ) or None
         name = words.attribute_of.get(slots["a"])
         attribute = network().attributes.get((network().group_of(str(among[0])), str(name)))
         if attribute is None:
             return None
         scale = "time" if attribute.is_time else "number"
         ask: dict[str, Any] = {"among": among, "attribute": name}
-        for slot, rows, field in (("direction", "directions", "side"), ("extreme", "extremes", "side"),
-                                  ("bound", "bounds", "bound")):  # fmt: skip
+        for slot, (rows, field) in SCALES.items():
             if slot in slots:
                 if slots[slot] not in self.given[rows][scale]:
                     return None

@@ -87,6 +87,10 @@ def _most_frequent(question: Question, often: Counter[str]) -> list[float]:
     return [float(often[option]) for option in question.options]
 
 
+def _rarest(question: Question, often: Counter[str]) -> list[float]:
+    return [-float(often[option]) for option in question.options]
+
+
 def _numeric_median(question: Question, often: Counter[str]) -> list[float]:
     """Nearest to the median of the first numbers; all alike where one has none."""
     found = [NUMBER.search(option) for option in question.options]
@@ -107,6 +111,7 @@ def _overlap(question: Question, often: Counter[str]) -> list[float]:
 
 RULES: dict[str, Score] = {
     "medoid": _medoid, "longest": _longest, "shortest": _shortest,
-    "most frequent": _most_frequent, "numeric median": _numeric_median, "overlap": _overlap,
+    "most frequent": _most_frequent, "rarest": _rarest,
+    "numeric median": _numeric_median, "overlap": _overlap,
 }  # fmt: skip
 """Rules that need no memory."""

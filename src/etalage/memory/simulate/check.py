@@ -12,12 +12,10 @@ from dataclasses import dataclass
 
 from etalage.memory.simulate.evidence import flaws_of
 from etalage.memory.simulate.programs import Knowledge, run
+from etalage.memory.simulate.questions import TOLD_IN_TEXT
 from etalage.memory.simulate.reading import facts_of, program_of
 from etalage.memory.simulate.schema import network
 from etalage.memory.trajectory import Fact, Message, Question, Trajectory
-
-TOLD_IN_TEXT = ("get", "apply", "sum", "as_of")
-"""Operations whose answer must not stand in the question."""
 
 
 @dataclass(frozen=True)

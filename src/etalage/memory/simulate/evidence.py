@@ -45,8 +45,8 @@ def flaws_of(
 ) -> Iterator[tuple[str, str]]:
     """Yields what is wrong with sets as the evidence of an answer: the kind of it, and the place.
 
-    A set must be enough, each of its messages must be needed in it, and without all of them the
-    answer must be another.
+    A set must be enough, each of its messages must be needed in it, and there must be no further
+    set: once each set has lost a message, the answer must be another.
     """
     for chosen in sets:
         if run(program, knowledge.of(chosen), time) != answer:
@@ -55,5 +55,15 @@ def flaws_of(
             for one in chosen:
                 if run(program, knowledge.of(chosen - {one}), time) == answer:
                     yield "unneeded", f"{one} is not needed for {answer!r}"
-    if sets and run(program, knowledge.without(frozenset().union(*sets)), time) == answer:
-        yield "incomplete", f"{answer!r} also follows from other messages"
+    for lost in _spoilers(sets) if sets else ():
+        if run(program, knowledge.without(lost), time) == answer:
+            yield "incomplete", f"{answer!r} also follows without {sorted(lost)}"
+
+
+def _spoilers(sets: Evidence) -> set[frozenset[str]]:
+    """The smallest sets of messages that have one of each set (Berge, 1989)."""
+    found = {frozenset[str]()}
+    for chosen in sets:
+        grown = {lost if lost & chosen else lost | {one} for lost in found for one in chosen}
+        found = {lost for lost in grown if not any(other < lost for other in grown)}
+    return found

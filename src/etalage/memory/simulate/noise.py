@@ -21,7 +21,7 @@ from etalage.memory.trajectory import Fact, Message
 POOLS = ("others", "bystanders", "chatter")
 
 
-def noisy(told: Told, others: list[Told], ratio: int, random: Random) -> tuple[Message, ...]:
+def among_noise(told: Told, others: list[Told], ratio: int, random: Random) -> tuple[Message, ...]:
     """Returns the messages of a user among so many times as many that matter to no question."""
     kept = list(told.messages)
     n = ratio * len(kept)

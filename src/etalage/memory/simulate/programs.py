@@ -65,7 +65,7 @@ class Knowledge:
                 rows.insert(bisect([other[:2] for other in rows], row[:2]), row)
 
     def value(self, cell: Cell, time: int) -> Value | None:
-        """Returns the latest value said up to a time; None if there is none, or it was taken back."""
+        """Returns the latest value up to a time; None if there is none, or it was taken back."""
         found = None
         for said, _, value in self.said.get(cell, ()):
             if said > time:
@@ -169,7 +169,9 @@ class _Run:
 
     def where(self, ask: Program, time: int) -> list[str]:
         """Entities whose attribute is a value."""
-        among = ask.get("among") or self.knowledge.groups.get(ask["group"], ())
+        among: list[str] = (
+            ask["among"] if "among" in ask else self.knowledge.groups.get(ask["group"], [])
+        )
         attribute, value = ask["attribute"], ask["value"]
         return [e for e in among if self.knowledge.value((e, attribute), time) == value]
 

@@ -103,7 +103,8 @@ def _uniform(given: str, words: Words) -> Sampler:
 
 def _table(given: dict[str, Any], words: Words) -> Sampler:
     """Rows by the parent's value, or by the range that it lies in (`below` has the upper ends)."""
-    rows, below, otherwise = given["rows"], given.get("below"), given.get("else")
+    rows, below = given["rows"], given.get("below")
+    otherwise: Pmf | None = given.get("else")
     tables = [*(rows if below else rows.values()), *([otherwise] if otherwise else [])]
     for row in tables:
         if abs(sum(row.values()) - 1) > 1e-9 or min(row.values()) < 0:
@@ -113,10 +114,8 @@ def _table(given: dict[str, Any], words: Words) -> Sampler:
             raise DataError(f"{len(below)} rising ends make {len(below) + 1} rows, not {len(rows)}")
         return Sampler(lambda parents: rows[bisect_right(below, parents[0])], 1)
     if not rows:
-        return Sampler(lambda parents: otherwise, 0)
-    if otherwise is None:
-        return Sampler(lambda parents: rows[parents[0]], 1)
-    return Sampler(lambda parents: rows.get(parents[0], otherwise), 1)
+        return Sampler(lambda parents: dict(otherwise or {}), 0)
+    return Sampler(lambda p: rows.get(p[0], otherwise) if otherwise else rows[p[0]], 1)
 
 
 def _by_row(given: dict[str, list[str]], words: Words) -> Sampler:
@@ -201,7 +200,7 @@ def _serial(given: list[int], words: Words) -> Sampler:
     n = length - len(str(prefix))
     # odd and no multiple of 5, so that every number is reached once
     step = int(10**n * 0.6180339887) // 10 * 10 + 7
-    return Computed(lambda parents: f"{prefix}{int(parents[0]) * step % 10**n:0{n}d}", 1)
+    return Computed(lambda p: f"{prefix}{(int(p[0]) + 1) * step % 10**n:0{n}d}", 1)
 
 
 def _birthday(given: Any, words: Words) -> Sampler:

@@ -169,9 +169,8 @@ class Network:
     def _attribute(self, group: str, name: str, row: AttributeSpec) -> Attribute:
         where = f"attribute {group}.{name}"
         if row.type == "word" and row.words not in self.words:
-            raise DataError(
-                f"{where}: there are no words {row.words!r}{did_you_mean(str(row.words), self.words)}"
-            )
+            close = did_you_mean(str(row.words), self.words)
+            raise DataError(f"{where}: there are no words {row.words!r}{close}")
         if len(row.draw) != 1:
             raise DataError(f"{where}: expected one sampler after draw; got {list(row.draw)}")
         ((sampler, settings),) = row.draw.items()

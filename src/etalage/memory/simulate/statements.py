@@ -115,7 +115,7 @@ class Statements:
             inner = text[len(prefix) : len(text) - len(suffix)]
             if act == "retract":
                 if cell := self.words.cell_of.get(inner):
-                    return Fact(*cell, None, "retract")
+                    return Fact(cell[0], cell[1], None, "retract")
             elif fact := self.clause(inner, time, act):
                 return fact
         return None
@@ -149,7 +149,9 @@ class Statements:
 
 def clause(attribute: Attribute, text: str, values: str) -> Clause:
     """Returns a clause from its template; `values` is for where slots touch one another."""
-    pieces, slots, literals, end = "", [], [], 0
+    pieces, end = "", 0
+    slots: list[str] = []
+    literals: list[str] = []
     for slot in SLOT.finditer(text):
         literals.append(text[end : slot.start()])
         pieces += re.escape(literals[-1])
@@ -169,7 +171,8 @@ def clause(attribute: Attribute, text: str, values: str) -> Clause:
         literals[0] = literals[0][1:]
         first = re.escape(text[0])
         pieces = f"[{text[0]}{text[0].upper()}]" + pieces[len(first) :]
-    own, other = (SLOT.sub(lambda s, n=n: s[0] if s[1] else s[n], text) for n in (2, 3))
+    own = SLOT.sub(lambda slot: slot[0] if slot[1] else slot[2], text)
+    other = SLOT.sub(lambda slot: slot[0] if slot[1] else slot[3], text)
     anchor = max(literals, key=len)
     return Clause(attribute, own, other, anchor, re.compile(pieces), tuple(slots))
 

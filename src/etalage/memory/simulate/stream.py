@@ -8,12 +8,13 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from etalage.errors import DataError, did_you_mean
-from etalage.memory.simulate.noise import noisy
-from etalage.memory.simulate.questions import MAKERS, Asker
+from etalage.memory.simulate.kinds import KINDS
+from etalage.memory.simulate.noise import among_noise
+from etalage.memory.simulate.questions import Asker
 from etalage.memory.simulate.surface import LANGUAGES
 from etalage.memory.simulate.telling import told
-from etalage.memory.simulate.world import draws
-from etalage.memory.trajectory import Trajectory
+from etalage.memory.simulate.world import USERS, draws
+from etalage.memory.trajectory import Question, Trajectory
 from etalage.recipe.config import Config
 
 BLOCK = 8
@@ -27,7 +28,7 @@ class SimulatorConfig(Config):
     """Daily life (MemSim's eleven entities, and tastes), or shopping."""
     languages: tuple[str, ...] = LANGUAGES
     """Each user speaks one of these."""
-    questions: dict[str, int] = Field(default_factory=lambda: dict.fromkeys(MAKERS, 1))
+    questions: dict[str, int] = Field(default_factory=lambda: dict.fromkeys(KINDS, 1))
     """Questions a user of each kind. A user whose facts allow none of a kind has none of it."""
     noise: int = Field(0, ge=0, le=1000)
     """Messages that matter to no question, for each that does."""
@@ -36,10 +37,9 @@ class SimulatorConfig(Config):
     @classmethod
     def _kinds(cls, given: dict[str, int]) -> dict[str, int]:
         for kind, n in given.items():
-            if kind not in MAKERS:
-                raise ValueError(
-                    f"there is no kind {kind!r}{did_you_mean(kind, MAKERS)}; kinds are {', '.join(MAKERS)}"
-                )
+            if kind not in KINDS:
+                close = did_you_mean(kind, KINDS)
+                raise ValueError(f"no kind {kind!r}{close}; kinds are {', '.join(KINDS)}")
             if n < 0:
                 raise ValueError(f"{kind}: expected 0 or more questions; got {n}")
         return given
@@ -105,19 +105,19 @@ def one(config: SimulatorConfig, seed: int, number: int) -> Trajectory:
     Raises:
         DataError: for a number below 0 or above the last that has a serial number of its own.
     """
-    if not 0 <= number < 1_000_000:
-        raise DataError(f"users have numbers from 0 to 999,999; got {number}")
+    if not 0 <= number < USERS:
+        raise DataError(f"users have numbers from 0 to {USERS - 1:,}; got {number}")
     first = number // BLOCK * BLOCK
     block = [told(seed, n, config.domain, config.languages) for n in range(first, first + BLOCK)]
     mine, others = block[number - first], [row for row in block if row.world.user != number]
     asker = Asker(mine, others, draws(seed, "questions", config.domain, number))
-    questions = []
+    questions: list[Question] = []
     for kind, n in config.questions.items():
         for _ in range(n):
             question = asker.question(kind, len(questions))
             if question is not None:
                 questions.append(question)
-    messages = noisy(mine, others, config.noise, draws(seed, "noise", config.domain, number))
+    messages = among_noise(mine, others, config.noise, draws(seed, "noise", config.domain, number))
     return Trajectory(
         mine.user, messages, tuple(questions), f"simulated {config.domain}, seed {seed}"
     )

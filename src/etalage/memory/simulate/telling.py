@@ -64,9 +64,9 @@ def told(seed: int, number: int, domain: str, languages: tuple[str, ...]) -> Tol
     net = network()
     mutable = [cell for cell in cells if net.attribute(*cell).mutable]
     changed: dict[Cell, Value] = {}
-    for cell in random.sample(mutable, min(CHANGED, len(mutable))):
+    for cell in random.sample(mutable, len(mutable)):
         value = redrawn(world, cell, random)
-        if value is not None:
+        if value != world.values[cell] and len(changed) < CHANGED:
             changed[cell] = world.values[cell]
             keyed.append((random.uniform(position[cell], 1), Fact(*cell, value, "correct")))
     others = [cell for cell in cells if cell not in changed and net.attribute(*cell).asked]

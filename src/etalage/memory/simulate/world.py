@@ -14,6 +14,8 @@ from etalage.memory.simulate.schema import GIVEN, SELF, Attribute, Network, netw
 from etalage.memory.trajectory import Value
 from etalage.seeds import generator
 
+USERS = 1_000_000
+"""Users have numbers below; from here on, they are nobody's, and of worlds made up for options."""
 Cell = tuple[str, str]
 """An entity, and the name of one of its attributes."""
 
@@ -66,30 +68,50 @@ def sample(seed: int, user: int, domain: str) -> World:
     return World(user, domain, (SELF, *entities), tuple(bystanders), values)
 
 
-def redrawn(world: World, cell: Cell, random: Random) -> Value | None:
-    """Returns another value for a cell, from the same distribution; None if none came."""
-    attribute = network().attribute(*cell)
-    assert attribute.sampler is not None
-    parents = parents_of(world, cell)
-    for _ in range(10):
-        value = attribute.sampler.draw(random, parents)
-        if value != world.values[cell]:
-            return value
-    return None
+def redrawn(world: World, cell: Cell, random: Random) -> Value:
+    """Returns what a cell may change to: drawn anew, with what else settles it in its own entity.
+
+    It can be what it was. To draw again then would make usual values rarer after a change than
+    before it, and so give them away.
+    """
+    entity, name = cell
+    own = [parent for of, parent in _refs(network().attribute(entity, name)) if of is None]
+    settled = {(entity, parent): world.values[entity, parent] for parent in own}
+    return fresh(cell, random, settled)
 
 
 def parents_of(world: World, cell: Cell) -> tuple[Value, ...]:
     """Returns the values of the parents of a cell."""
     entity, name = cell
-    found: list[Value] = []
-    for of, parent in _refs(network().attribute(entity, name)):
-        if of == "":
-            found.append(entity.partition(":")[2] if parent == "itself" else world.user)
-        else:
-            found.append(world.values[of or entity, parent])
-    return tuple(found)
+    return tuple(
+        _given(entity, parent, world.user) if of == "" else world.values[of or entity, parent]
+        for of, parent in _refs(network().attribute(entity, name))
+    )
 
 
+def fresh(cell: Cell, random: Random, values: dict[Cell, Value]) -> Value:
+    """Returns what a cell is in another world, of which `values` are settled; it adds to them."""
+    if cell in values:
+        return values[cell]
+    entity, name = cell
+    attribute = network().attribute(entity, name)
+    assert attribute.sampler is not None
+    parents = tuple(
+        _given(entity, parent, random.randrange(USERS, 10 * USERS))
+        if of == ""
+        else fresh((of or entity, parent), random, values)
+        for of, parent in _refs(attribute)
+    )
+    value = values[cell] = attribute.sampler.draw(random, parents)
+    return value
+
+
+def _given(entity: str, parent: str, user: int) -> Value:
+    """A parent that is no attribute."""
+    return entity.partition(":")[2] if parent == "itself" else user
+
+
+@cache
 def _refs(attribute: Attribute) -> tuple[tuple[str | None, str], ...]:
     """Where each parent stands: at "self", at the entity itself (None), or given ("")."""
     found: list[tuple[str | None, str]] = []
