@@ -45,7 +45,12 @@ LONG = {
         "generative_quality.py",
     ],
     "graph": ["graph_quality.py", "graph_scale.py", "autograph_quality.py"],
-    "memory": ["memory_store.py", "memory_promises.py", "memory_retrieval.py"],
+    "memory": [
+        "memory_simulator_full.py",
+        "memory_store.py",
+        "memory_promises.py",
+        "memory_retrieval.py",
+    ],
 }
 
 
