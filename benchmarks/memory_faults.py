@@ -195,6 +195,12 @@ def other_question(t: Trajectory, _: Trajectory | None, random: Random) -> Traje
     return _with_question(t, n, replace(t.questions[n], text=t.questions[m].text))
 
 
+def other_kind(t: Trajectory, _: Trajectory | None, random: Random) -> Trajectory | None:
+    """What never changed, as a question of what did."""
+    n = _question(t, random, lambda q: q.kind == "simple")
+    return None if n is None else _with_question(t, n, replace(t.questions[n], kind="update"))
+
+
 def told_in_question(t: Trajectory, _: Trajectory | None, random: Random) -> Trajectory | None:
     """A question with its answer in it."""
     n = _question(t, random, lambda q: q.kind == "noisy" and q.answer
@@ -232,7 +238,7 @@ FAULTS: dict[str, Spoil] = {
     for spoil in (
         other_value, other_fact, wrong_week, same_id, time_back, asked_early, wrong_answer, guessed,
         evidence_lost, evidence_more, alternative_lost, evidence_unknown, option_twice, option_lost,
-        other_question, told_in_question, not_ours, contradicted,
+        other_question, other_kind, told_in_question, not_ours, contradicted,
     )
 }  # fmt: skip
 """Kinds of faults."""

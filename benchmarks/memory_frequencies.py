@@ -66,7 +66,8 @@ def _cells(counted: Counter[Value], pmf: Pmf) -> Iterator[tuple[Value, int, int,
         together.append(value)
         share += p
         if n * share >= EXPECTED:
-            yield together[0], sum(counted[one] for one in together), n, min(share, 1.0)
+            if share < 1 - 1e-9:  # a certain one was looked at already
+                yield together[0], sum(counted[one] for one in together), n, share
             together, share = [], 0.0
 
 

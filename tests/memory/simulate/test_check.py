@@ -17,6 +17,7 @@ KINDS = {
     "guessed": {"answer"}, "evidence_lost": {"insufficient"}, "evidence_more": {"unneeded"},
     "alternative_lost": {"incomplete"}, "evidence_unknown": {"evidence"},
     "option_twice": {"options"}, "option_lost": {"options"}, "other_question": {"question"},
+    "other_kind": {"kind"},
     "told_in_question": {"told"}, "not_ours": {"foreign"}, "contradicted": {"contradiction"},
 }  # fmt: skip
 """What each planted fault is found as, among whatever else follows from it."""

@@ -17,6 +17,14 @@ from etalage.memory.simulate.reading import facts_of, program_of
 from etalage.memory.simulate.schema import network
 from etalage.memory.trajectory import Fact, Message, Question, Trajectory
 
+OPERATIONS = {
+    "simple": ("get",), "conditional": ("get",), "comparative": ("compare", "extreme"),
+    "aggregative": ("count", "sum"), "post_processing": ("apply",), "noisy": ("get",),
+    "update": ("get",), "as_of": ("as_of",), "retraction": ("get",), "abstain": ("get",),
+    "preference": ("only", "holds"), "cross_user": ("get",),
+}  # fmt: skip
+"""What a program of each kind does last."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -111,6 +119,8 @@ def _question(
                 yield "time", f"asked before {one} was said"
     if question.program is None:
         return
+    if not _is_kind(question, knowledge):
+        yield "kind", f"{question.program['ask']} is no question of kind {question.kind}"
     if program_of(question.text) != question.program:
         yield "question", f"{question.text!r} does not ask {question.program}"
     found = run(question.program, knowledge, question.time)
@@ -121,6 +131,28 @@ def _question(
     op = question.program["ask"]["op"]
     if question.answer and op in TOLD_IN_TEXT and question.answer in question.text:
         yield "told", "the question says its answer"
+
+
+def _is_kind(question: Question, knowledge: Knowledge) -> bool:
+    """Whether a program is what its kind says: what changed, was taken back or never told, too."""
+    assert question.program is not None
+    ask = question.program["ask"]
+    if question.kind not in OPERATIONS or ask["op"] not in OPERATIONS[question.kind]:
+        return False
+    if ask["op"] != "get":
+        return True
+    of = ask["of"]
+    if question.kind in ("conditional", "noisy") or not isinstance(of, str):
+        return question.kind in ("conditional", "noisy") and not isinstance(of, str)
+    said = [value for _, _, value in knowledge.said.get((of, ask["attribute"]), ())]
+    values = set(said)
+    return {
+        "simple": len(values) == 1 and None not in values,
+        "update": len(values) > 1 and None not in values,
+        "retraction": len(values) > 1 and said[-1] is None,
+        "abstain": not said,
+        "cross_user": not said,
+    }[question.kind]
 
 
 def _evidence(question: Question, knowledge: Knowledge) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,10 @@ def paraphrased(
     request each.
     """
     sampling = sampling or Sampling()
-    times = {m.text: m.time for m in trajectory.messages if m.facts}
+    times: dict[str, list[int]] = {}
+    for message in trajectory.messages:
+        if message.facts:
+            times.setdefault(message.text, []).append(message.time)
     texts = [*times, *(q.text for q in trajectory.questions if q.program)]
     requests = {_request(text, sampling): text for text in texts}
     taken: dict[str, str] = {}
@@ -56,8 +59,8 @@ def _request(text: str, sampling: Sampling) -> Request:
     return Request((Turn("system", INSTRUCTIONS), Turn("user", text)), sampling, is_personal=False)
 
 
-def _facts_at(time: int) -> Means:
-    return lambda text: facts_of(text, time)
+def _facts_at(times: list[int]) -> Means:
+    return lambda text: [facts_of(text, time) for time in times]
 
 
 def _asked_of(question: str) -> Means:

@@ -14,6 +14,7 @@ from etalage.memory.simulate.evidence import Evidence, evidence_of
 from etalage.memory.simulate.kinds import ABSTAINING, KINDS, Facts
 from etalage.memory.simulate.options import options_for
 from etalage.memory.simulate.programs import Program, Typed, value_of
+from etalage.memory.simulate.schema import network
 from etalage.memory.simulate.surface import LANGUAGES, surface
 from etalage.memory.simulate.telling import MINUTE, Told
 from etalage.memory.simulate.world import Cell
@@ -71,10 +72,23 @@ class Asker:
         found = options and evidence_of(program, knowledge, self.time, used)
         if not options or not found:
             return None
+        meta |= self._difficulty(used, found)
         aliases = _aliases(typed, answer)
         return Question(
             name, kind, text, time, answer, aliases, found, options, language, program, meta
         )
+
+    def _difficulty(self, used: list[tuple[Cell, int]], evidence: Evidence) -> dict[str, int]:
+        """How far back the newest message that is needed lies, in messages, and how many others
+        have the attribute that was looked at last."""
+        place = {message.id: at for at, message in enumerate(self.told.messages)}
+        newest = max(place[one] for one in evidence[0])
+        entity, name = used[-1][0]
+        others = self.facts.by_attribute.get((network().group_of(entity), name), [])
+        return {
+            "distance": len(place) - 1 - newest,
+            "confusers": sum(other != entity for other in others),
+        }
 
     def _stale(self, ask: Program) -> tuple[Value, ...]:
         """The value of the asked cell that holds at another time, where it changed."""

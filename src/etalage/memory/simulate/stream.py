@@ -31,7 +31,7 @@ class SimulatorConfig(Config):
     questions: dict[str, int] = Field(default_factory=lambda: dict.fromkeys(KINDS, 1))
     """Questions a user of each kind. A user whose facts allow none of a kind has none of it."""
     noise: int = Field(0, ge=0, le=1000)
-    """Messages that matter to no question, for each that does."""
+    """Messages that matter to no question, for each that may; MemSim has 0, 9, 49, 99 and 199."""
 
     @field_validator("questions")
     @classmethod
