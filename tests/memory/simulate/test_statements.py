@@ -94,7 +94,7 @@ def test_what_is_passed_on_is_nobodys_fact(language: str, text: str) -> None:
 
 
 def test_several_sentences_say_several_facts() -> None:
-    text = "What a weekend, even the fog felt odd. My aunt lives in Alderbrook. I am 30 years old."
+    text = "All weekend long even the fog felt odd. My aunt lives in Alderbrook. I am 30 years old."
     assert facts_of(text, NOW) == [
         Fact("relative:aunt", "home_town", "Alderbrook"),
         Fact("self", "age", 30),

@@ -76,5 +76,5 @@ def _one(
     other = random.choice(others)
     words = surface(told.language).words
     first = random.choice(list(words[random.choice(("woman", "man"))].values()))
-    text = random.choice(other.messages).text
+    text = random.choice([message for message in other.messages if message.facts]).text
     return Message(name, time, "user", said.forwarded(first, text, random))
