@@ -173,17 +173,17 @@ def aggregative(facts: Facts) -> Program | None:
         return None
     bound, n = facts.random.choice(("above", "below")), facts.random.randrange(len(values) + 1)
     if n == len(values):
-        limit = _beyond(net.attributes[key], values, bound, facts.random.randint(1, 3))
+        limit = beyond(net.attributes[key], values, bound, facts.random.randint(1, 3))
     else:
         limit = values[-n - 1] if bound == "above" else values[n]
     return {"op": "count", "among": among, "attribute": key[1], "bound": bound, "value": limit}
 
 
-def _beyond(attribute: Attribute, values: list[Any], bound: str, step: int) -> Value:
-    """A bound that all of some sorted values lie above, or below."""
+def beyond(attribute: Attribute, values: list[Any], bound: str, step: int) -> Value:
+    """Returns a bound that all of some sorted values lie above, or below."""
     edge, step = (values[0], -step) if bound == "above" else (values[-1], step)
     if attribute.type == "integer":
-        return int(edge) + step
+        return max(0, int(edge) + step)  # what is counted or measured here is never below 1
     return (date.fromisoformat(edge[:10]) + timedelta(step)).isoformat() + str(edge[10:])
 
 
