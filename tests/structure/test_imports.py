@@ -18,7 +18,7 @@ ROOMS = [
 ASIDE = {"personalize", "memory", "creative"}  # these never import each other
 RUNTIME_MAY = (
     "etalage.ids", "etalage.errors", "etalage.tokenize.trie", "etalage.tokenize.beam",
-    "etalage.calibrate",
+    "etalage.calibrate", "etalage.memory",
 )  # fmt: skip
 HEAVY = {"torch", "scipy", "polars", "pandas", "matplotlib", "sklearn"}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -94,11 +94,22 @@ def serve(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or a bundle.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    memory: Annotated[
+        Path | None, typer.Option(help="File of memories to serve as well; made if need be.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="File with the key of the memory and of its tokens.")
+    ] = None,
 ) -> None:
     """Open the shop window: a page and an HTTP interface, without torch in the process."""
+    from etalage.cli.memory import read_key
     from etalage.serve.runtime.app import serve as run_server
 
-    run_server(bundle_of(run), host, port, partial(typer.echo, err=True))
+    if (memory is None) != (key_file is None):
+        raise RecipeError("a memory is served with its key: give both --memory and --key-file")
+    bundle = bundle_of(run)
+    kept = (memory, read_key(key_file)) if memory and key_file else None
+    run_server(bundle, host, port, partial(typer.echo, err=True), kept)
 
 
 def bundle_of(run: Path) -> Path:

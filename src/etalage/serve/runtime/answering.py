@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -57,7 +58,7 @@ def answering(counts: Counts, path: str, ask: Ask) -> Endpoint:
             status, problem = 500, "the server failed; its log says why, under this request id"
         if status != 200:
             body = _json({"error": problem}, request_id)
-        if status in (408, 413):
+        if status in (401, 408, 413):
             headers["connection"] = "close"  # what still comes in would keep it open
         counts.answered(path, status, 1000 * (time.perf_counter() - started))
         return Response(body, status, headers, media_type="application/json")
@@ -90,3 +91,14 @@ def header(request: Request, name: bytes) -> str:
 def _json(content: dict[str, Any], request_id: str) -> bytes:
     content["request_id"] = request_id
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def log_quietly(what: str, error: BaseException) -> None:
+    """Logs kind and place of an error, and not its message, which may hold what was said."""
+    kinds: list[str] = []
+    cause: Any = error
+    while cause is not None:
+        kinds.append(type(cause).__name__)
+        cause = cause.__cause__
+    places = "".join(traceback.format_tb(error.__traceback__))
+    LOG.error("%s: %s\n%s", what, ", because of ".join(kinds), places)

@@ -4,42 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from etalage.serve.runtime.answering import Endpoint, RequestError, answering, refused
+from etalage.serve.runtime.answering import (
+    Endpoint,
+    RequestError,
+    answering,
+    log_quietly,
+    refused,
+)
 from etalage.serve.runtime.bodies import body_of, read_body
 from etalage.serve.runtime.cards import cards
 from etalage.serve.runtime.engine import Clock, Engine
 from etalage.serve.runtime.live import Live
 from etalage.serve.runtime.page import apology, page, style
 from etalage.serve.runtime.requests import MOST_BYTES, asked
-from etalage.serve.runtime.wire import OneWrite
+from etalage.serve.runtime.wire import run
 
-LOG = logging.getLogger("etalage.serve")
+if TYPE_CHECKING:
+    from etalage.serve.runtime.keeper import Keeper
+    from etalage.serve.runtime.kept_out import Filter
+
 RECOMMEND = ("user", "history", "k", "exclude", "context")
 GARBAGE = 20_000
 """Objects made before garbage is looked for; an answer makes and drops hundreds, without cycles."""
 SCORE = ("user", "history", "items", "context")
 
 
-def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
-    """Builds the application around a bundle; BundleError when there is none to begin with."""
+def create_app(folder: Path, poll_seconds: float = 1.0, *, keeper: Keeper | None = None) -> FastAPI:
+    """Builds the application around a bundle, and a memory if there is one.
+
+    Raises:
+        BundleError: when there is no bundle to begin with.
+    """
     live = Live(folder, poll_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watcher = asyncio.create_task(live.watch())
-        yield
+        async with nullcontext() if keeper is None else keeper.kept():
+            yield
         watcher.cancel()
         with suppress(asyncio.CancelledError):
             await watcher
@@ -47,7 +60,14 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
     def answers(path: str, ask: Callable[[Live, Request], Awaitable[dict[str, Any]]]) -> Endpoint:
         return answering(live.counts, path, partial(ask, live))
 
-    recommend = answers("/recommend", _recommend)
+    desk, kept_out = None, None
+    if keeper is not None:
+        from etalage.serve.runtime.kept_out import Filter
+        from etalage.serve.runtime.remembered import Desk
+
+        kept_out = Filter(keeper)
+        desk = Desk(keeper, kept_out)
+    recommend = answers("/recommend", partial(_recommend, kept_out=kept_out))
     app = _App(recommend, title="Etalage", lifespan=lifespan, openapi_url=None)
     app.state.live = live
     add = app.router.add_route  # the plain route: no validation layer between socket and answer
@@ -60,10 +80,13 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
         return Response(live.metrics(), media_type="text/plain; version=0.0.4")
 
     def window(request: Request) -> Response:  # in a thread: drawing must not delay programs
+        engine, given, tell = live.engine, dict(request.query_params), None
+        if desk is not None and desk.is_open(request):
+            tell = partial(desk.tell, engine, given)
         try:
-            html, status = page(live.engine, dict(request.query_params))
-        except Exception:
-            LOG.exception("the page could not be drawn")
+            html, status = page(engine, given, tell)
+        except Exception as error:
+            log_quietly("the page could not be drawn", error)
             html, status = apology(), 500
         return Response(html, status, PAGE_HEADERS, media_type="text/html")
 
@@ -75,13 +98,20 @@ def create_app(folder: Path, poll_seconds: float = 1.0) -> FastAPI:
     add("/metrics", metrics, methods=["GET"])
     add("/", window, methods=["GET"])
     add("/window.css", css, methods=["GET"])
+    if keeper is not None and desk is not None:
+        from etalage.serve.runtime.memory import add_memory
+
+        add_memory(app, keeper, live.counts)
+        desk.add(app, live.counts)
     return app
 
 
 PAGE_HEADERS = {
     # titles are strangers' text: were one ever let through unescaped, it would still run nothing
     "content-security-policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; "
-    "img-src data:; form-action 'self'; base-uri 'none'"
+    "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",  # it may tell what is remembered of somebody
+    "referrer-policy": "same-origin",
 }
 
 
@@ -100,15 +130,25 @@ class _App(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-async def _recommend(live: Live, request: Request) -> dict[str, Any]:
+async def _recommend(
+    live: Live, request: Request, kept_out: Filter | None = None
+) -> dict[str, Any]:
     engine = live.engine  # one engine for the whole answer, whatever is swapped in meanwhile
-    question = asked(read_body(await body_of(request, MOST_BYTES), RECOMMEND), engine)
+    fields = read_body(await body_of(request, MOST_BYTES), RECOMMEND)
+    refused = None if kept_out is None else await kept_out.of_request(engine, request, fields)
+    question = asked(fields, engine)
+    exclude = question.exclude
+    if refused is not None:
+        exclude = np.concatenate([exclude, refused.items])
     answer = engine.recommend(
-        question.history, question.k, exclude=question.exclude, context=question.context
+        question.history, question.k, exclude=exclude, context=question.context
     )
     if answer.degraded:
         live.counts.add("degraded")
     content = {"items": cards(engine, question.history, answer), "unknown": question.unknown}
+    if refused is not None:
+        content["kept_out"] = refused.told()
+        answer.milliseconds["remember"] = refused.milliseconds
     return _told(content, engine, answer.milliseconds, answer.degraded, question.note)
 
 
@@ -172,12 +212,25 @@ async def _health(live: Live, request: Request) -> dict[str, Any]:
     }
 
 
-def serve(folder: Path, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Serves a bundle until it is told to stop; `say` takes where, once it is loaded."""
-    import uvicorn
+def serve(
+    folder: Path,
+    host: str,
+    port: int,
+    say: Callable[[str], None],
+    memory: tuple[Path, bytes] | None = None,
+) -> None:
+    """Serves a bundle until it is told to stop, and a memory with its key if there is one; `say`
+    takes where, once all is loaded."""
+    keeper = None
+    if memory is not None:
+        from etalage.serve.runtime.keeper import Keeper
 
-    app = create_app(folder)
+        keeper = Keeper(*memory)
+    app = create_app(folder, keeper=keeper)
     gc.freeze()  # what was loaded stays; looking at it again and again would delay answers
     gc.set_threshold(GARBAGE)
-    say(f"the shop window is at http://{host}:{port} (Ctrl-C closes it)")
-    uvicorn.run(app, host=host, port=port, http=OneWrite, log_level="warning", access_log=False)
+    address = f"http://{host}:{port}"
+    say(f"the shop window is at {address} (Ctrl-C closes it)")
+    if keeper is not None:
+        say(f"what it remembers: open {address}/remembered?key={keeper.page_key} once")
+    run(app, host, port)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import numpy as np
@@ -18,6 +19,18 @@ from numpy.typing import NDArray
 
 from etalage.serve.runtime.alike import alike
 from etalage.serve.runtime.engine import Engine
+
+
+class Remembered(Protocol):
+    """What the page tells of memory."""
+
+    @property
+    def n_memories(self) -> int: ...
+
+    @property
+    def kept_out(self) -> NDArray[np.int32]:
+        """Items that a visitor does not want to see."""
+
 
 Tile = tuple[int, float, str]
 WEB = Path(__file__).parents[1] / "web"
@@ -31,30 +44,33 @@ MOST_TYPED = 8000
 """Characters of a typed history that are read, the newest."""
 
 
-def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
+def page(
+    engine: Engine, given: dict[str, str], tell: Callable[[str], Remembered | None] | None = None
+) -> tuple[str, int]:
     """The page for a query, and its status.
 
     The query holds `visitor`, or `history` with one item a line, and `prefix`, the codes that
-    items are to begin with.
+    items are to begin with. `tell` knows what is remembered of a visitor.
     """
     visitor, typed = given.get("visitor", "").strip(), given.get("history", "").strip()
     if len(typed) > MOST_TYPED:  # from the next whole item on: half an id may be that of another
         typed = re.split("[,\n]", typed[-MOST_TYPED:], maxsplit=1)[-1]
     history, unknown = _typed(engine, typed)
-    problem, status = None, 200
+    problem, status, told = None, 200, None
     if visitor and not typed:
+        told = tell(visitor) if tell is not None else None
         stored = engine.visitors.history(visitor)
-        if stored is None:
+        if stored is None and not (told and told.n_memories):
             problem = f"Nobody called “{visitor}” was here yet. Someone new sees what is popular."
             status = 404
-        else:
+        elif stored is not None:
             history = stored
     prefix = given.get("prefix", "").strip()
     shared = alike(engine, prefix) if prefix else None
     if shared is not None:
         status = max(status, shared.status)
     started = time.perf_counter()
-    answer = engine.recommend(history, N_SHOWN)
+    answer = engine.recommend(history, N_SHOWN, exclude=None if told is None else told.kept_out)
     total = 1000 * (time.perf_counter() - started)
     past = [_card(engine, i) for i in history[::-1][:N_HISTORY].tolist()]
     ids = [str(c) for c in engine.catalogue.ids.externals(history)]
@@ -89,6 +105,7 @@ def page(engine: Engine, given: dict[str, str]) -> tuple[str, int]:
             stages=answer.milliseconds,
             total=total,
             is_new=not len(history),
+            remembered=told,
             shared=shared,
             steps=[] if shared is None else _tiles([code for _, code, _ in shared.steps]),
             alike=[] if shared is None else [_card(engine, item) for item in shared.items],

@@ -9,10 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD = 64 * 1024
 """Bytes that may arrive before a head ends, or before the next part of a body begins."""
+
+
+def run(app: FastAPI, host: str, port: int) -> None:
+    """Serves an application until it is told to stop."""
+    uvicorn.run(app, host=host, port=port, http=OneWrite, log_level="warning", access_log=False)
 
 
 class OneWrite(HttpToolsProtocol):
