@@ -127,15 +127,13 @@ def export(
     key_file: KeyFile = None,
 ) -> None:
     """Write everything that is kept of somebody as JSON lines."""
-    import sys
-
     from etalage.artefact import whole_file
 
     with _store(file, key_file) as store:
         lines = store.user(user).export()
         if out is None:
-            sys.stdout.buffer.writelines(lines)
-            sys.stdout.buffer.flush()
+            for line in lines:
+                typer.echo(line, nl=False)
             return
         with whole_file(out) as draft, draft.open("wb") as stream:
             stream.writelines(lines)

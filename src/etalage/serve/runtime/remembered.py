@@ -46,9 +46,10 @@ SAID = {
     "works_as": ("works as", "no longer works as"),
     "works_at": ("works at", "no longer works at"),
     "owns": ("owns", "does not own"),
-    "bought": ("bought", "returned"),
 }
 """Predicates that are verbs; any other is an attribute."""
+ACTS = {"bought", "clicked", "rated", "returned", "viewed"}
+"""What somebody did is told among the memories; here it is told what follows from it."""
 BY = {"user": "said by the visitor", "assistant": "said by an assistant", "shop": "from the shop"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -88,7 +89,8 @@ class Desk:
         if len(visitor) > 500:
             return None
         memory = self._keeper.store.user(visitor)
-        beliefs = sorted(memory.beliefs(), key=lambda b: (b.strength < 1, -b.since, b.memories))
+        held = [belief for belief in memory.beliefs() if belief.predicate not in ACTS]
+        beliefs = sorted(held, key=lambda b: (b.strength < 1, -b.since, b.memories))
         kept_out, forgot = self._filter.of(engine, memory), given.get("forgot", "")
         return Section(
             n_memories=memory.count(),
