@@ -86,16 +86,21 @@ def refusals(facts: Iterable[Fact], at: int) -> list[Refusal]:
     """Returns what somebody of whom these facts were said does not want to see at a time (ms UTC).
 
     The newest statement about the same words decides, whatever they are called otherwise.
+
+    Args:
+        facts: of one user, oldest first.
+        at: milliseconds UTC.
     """
-    called: dict[tuple[str, ...], str] = {}
-    meant: list[Fact] = []
-    for fact in facts:
-        if fact.predicate not in BECAUSE or fact.subject != "user" or fact.strength < SURE:
-            continue
-        for thing in PARTED.split(fact.object):
-            if words := words_meant(thing):
-                called[words] = thing
-                meant.append(replace(fact, object=" ".join(words)))
+    stated = [fact for fact in facts if fact.strength >= SURE and fact.subject == "user"]
+    refusing = [f for f in stated if BECAUSE.get(f.predicate, ("", 0))[1] == f.polarity]
+    called = {words: thing for f in refusing for thing, words in _things(f.object)}
+    meant = [
+        replace(fact, object=" ".join(words))
+        for fact in (stated if called else [])
+        if fact.predicate in BECAUSE
+        for _, words in _things(fact.object)
+        if words in called
+    ]
     found = []
     for belief in beliefs(meant, at):
         because, polarity = BECAUSE[belief.predicate]
@@ -103,6 +108,12 @@ def refusals(facts: Iterable[Fact], at: int) -> list[Refusal]:
             words = tuple(belief.object.split())
             found.append(Refusal(called[words], because, words, belief.memories))
     return found
+
+
+def _things(said: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Each thing of a list, and the words that are meant; without those that name nothing."""
+    pairs = [(thing, words_meant(thing)) for thing in PARTED.split(said)]
+    return [(thing, words) for thing, words in pairs if words]
 
 
 BECAUSE = {"likes": ("dislikes", -1), "allergic_to": ("is allergic to", 1)}

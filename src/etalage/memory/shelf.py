@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import orjson
@@ -84,10 +84,15 @@ class Shelf:
 
 
 def facts_of(
-    run: Any, person: Person, cipher: Cipher, after: int = 0, upto: int | None = None
+    run: Any,
+    person: Person,
+    cipher: Cipher,
+    after: int = 0,
+    upto: int | None = None,
+    predicates: Collection[str] | None = None,
 ) -> list[Fact]:
     """Facts of a user's memories with numbers greater than `after`, and at most `upto` where it is
-    given, in the order they were written."""
+    given, in the order they were written; of all predicates by default."""
     base, end = first(person.no), person.last if upto is None else upto
     rows = run(
         "SELECT id, said, origin FROM fact WHERE id BETWEEN ? AND ? ORDER BY id",
@@ -96,6 +101,8 @@ def facts_of(
     found = []
     for row, said, origin in rows:
         parts = orjson.loads(cipher.open(person.salt, said))
+        if predicates is not None and parts["predicate"] not in predicates:
+            continue
         parts["span"] = tuple(parts["span"])
         number = (row - base) // MOST_FACTS
         found.append(Fact(**parts, origin=origin, memory=number))

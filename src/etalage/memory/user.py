@@ -135,12 +135,15 @@ class UserMemory:
             person = store.person(run, self.name)
             return store.clock() if person is None else max(store.clock(), person.last_at)
 
-    def facts(self) -> list[Fact]:
-        """Returns all that was ever said, oldest first, whether or not it still holds."""
+    def facts(self, predicates: Collection[str] | None = None) -> list[Fact]:
+        """Returns what was ever said, oldest first, whether or not it still holds; of all
+        predicates by default."""
         store = self._store
         with store.database.reading() as run:
             person = store.person(run, self.name)
-            return [] if person is None else facts_of(run, person, store.cipher)
+            if person is None:
+                return []
+            return facts_of(run, person, store.cipher, predicates=predicates)
 
     def beliefs(self, as_of: int | None = None) -> list[Belief]:
         """Returns what holds at a time (ms UTC), now by default."""

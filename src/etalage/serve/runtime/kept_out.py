@@ -14,7 +14,7 @@ import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 
-from etalage.memory.refusals import Refusal, Words, refusals
+from etalage.memory.refusals import BECAUSE, Refusal, Words, refusals
 from etalage.memory.user import UserMemory
 from etalage.serve.runtime.answering import header, id_of
 from etalage.serve.runtime.engine import Engine
@@ -75,7 +75,7 @@ class Filter:
     def of(self, engine: Engine, memory: UserMemory) -> KeptOut:
         """What is kept out for a user."""
         started = time.perf_counter()
-        found = refusals(memory.facts(), memory.now())
+        found = refusals(memory.facts(BECAUSE), memory.now())
         rows = [self._words(engine).refused(refusal) for refusal in found]
         items = np.unique(np.concatenate([np.zeros(0, np.int32), *rows]))
         counted = [(refusal, len(part)) for refusal, part in zip(found, rows, strict=True)]
