@@ -26,9 +26,18 @@ def test_the_readme_is_short() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/your-data.md", "docs/text-encoders.md", "docs/language-models.md"],
+    [
+        "README.md",
+        "docs/your-data.md",
+        "docs/text-encoders.md",
+        "docs/language-models.md",
+        "docs/memory.md",
+    ],
 )
-def test_python_in_the_pages_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_in_the_pages_runs(
+    page: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code = "\n".join(blocks((ROOT / page).read_text(encoding="utf-8"), "python"))
     exec(compile(code, page, "exec"), {})
     assert capsys.readouterr().out
