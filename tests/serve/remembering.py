@@ -25,7 +25,7 @@ def token(user: str, key: bytes = KEY, until: int | None = None) -> dict[str, st
 @contextmanager
 def served(path: Path) -> Iterator[tuple[TestClient, Keeper]]:
     """A client of a memory alone; it has no token of its own."""
-    keeper = Keeper(path, KEY)
+    keeper = Keeper.open(path, KEY)
     app: FastAPI = create_memory_app(keeper)
     with TestClient(app) as client:
         yield client, keeper

@@ -23,7 +23,7 @@ Cards = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def shop(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     path = tmp_path_factory.mktemp("memory") / "memory.sqlite"
-    with TestClient(create_app(exported.folder, keeper=Keeper(path, KEY))) as client:
+    with TestClient(create_app(exported.folder, keeper=Keeper.open(path, KEY))) as client:
         yield client
 
 
@@ -158,7 +158,7 @@ def test_a_new_catalogue_is_filtered_by_its_own_words(
     exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(shutil.copytree(exported.folder, tmp_path / "bundle"))
-    keeper = Keeper(tmp_path / "memory.sqlite", KEY)
+    keeper = Keeper.open(tmp_path / "memory.sqlite", KEY)
     app = create_app(folder, keeper=keeper)
     with TestClient(app) as client:
         tell(client, "ann", "never zeppelins")

@@ -444,9 +444,9 @@ def test_a_restart_keeps_everything_and_needs_the_same_key(tmp_path: Path) -> No
         assert [memory["text"] for memory in page["memories"]] == ["I like tea"]
         assert write(client, ANN, "more") == [2]
     with pytest.raises(DataError, match="the key is not the one"):
-        Keeper(path, b"another key of 16 bytes")
+        Keeper.open(path, b"another key of 16 bytes")
     with pytest.raises(DataError, match="at least 16"):
-        Keeper(path, b"short")
+        Keeper.open(path, b"short")
 
 
 def test_what_has_an_end_is_forgotten_by_itself(
@@ -489,7 +489,7 @@ def test_two_clients_at_once_lose_and_mix_nothing(tmp_path: Path) -> None:
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
             return await asyncio.gather(one(client, "ann"), one(client, "ben"))
 
-    keeper = Keeper(tmp_path / "memory.sqlite", KEY)
+    keeper = Keeper.open(tmp_path / "memory.sqlite", KEY)
     try:
         assert asyncio.run(both(keeper)) == [list(range(1, 31))] * 2
         for name in ("ann", "ben"):
@@ -531,7 +531,7 @@ def test_what_was_sent_before_is_not_written_after_forgetting(tmp_path: Path) ->
 
         return Statement(f"sent {n}")
 
-    keeper = Keeper(tmp_path / "memory.sqlite", KEY)
+    keeper = Keeper.open(tmp_path / "memory.sqlite", KEY)
     try:
         asyncio.run(race(keeper))
     finally:

@@ -30,7 +30,7 @@ SECTION = 'id="remembered"'
 def shop(
     exported: Exported, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[TestClient, Keeper]]:
-    keeper = Keeper(tmp_path_factory.mktemp("memory") / "memory.sqlite", KEY)
+    keeper = Keeper.open(tmp_path_factory.mktemp("memory") / "memory.sqlite", KEY)
     app = create_app(exported.folder, keeper=keeper)
     with TestClient(app, follow_redirects=False) as client:
         yield client, keeper
@@ -200,7 +200,7 @@ def test_much_is_cut_and_the_page_stays_one(opened: tuple[TestClient, Keeper]) -
 
 @pytest.fixture(scope="module")
 def address(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    keeper = Keeper(tmp_path_factory.mktemp("memory") / "memory.sqlite", KEY)
+    keeper = Keeper.open(tmp_path_factory.mktemp("memory") / "memory.sqlite", KEY)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

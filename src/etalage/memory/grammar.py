@@ -81,7 +81,8 @@ RULES = (
     ),
     Rule(
         re.compile(
-            r"^\W*(?:please,?\s+)?(?P<who>)never (?P<object>[a-z-]+(?: [a-z-]+)?)\s*$",
+            r"^\W*(?:please,?\s+)?(?P<who>)never (?P<object>[a-z-]+(?:(?: or)? [a-z-]+)??)"
+            rf"{END}",
             re.IGNORECASE,
         ),
         "likes",

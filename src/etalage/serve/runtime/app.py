@@ -225,7 +225,7 @@ def serve(
     if memory is not None:
         from etalage.serve.runtime.keeper import Keeper
 
-        keeper = Keeper(*memory)
+        keeper = Keeper.open(*memory)
     app = create_app(folder, keeper=keeper)
     gc.freeze()  # what was loaded stays; looking at it again and again would delay answers
     gc.set_threshold(GARBAGE)

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import apsw
 from fastapi import Request
@@ -34,29 +35,35 @@ LEAST_KEY = 16
 
 
 class Keeper:
-    """Opens a memory.
+    """A memory that is served.
 
     Args:
-        path: of the file; made where there is none.
-        key: secret of the store, by which tokens are known as well.
+        store: which the keeper closes in the end.
+        key: secret by which tokens are known.
 
     Raises:
-        DataError: for a key that could be guessed, or where the file is no memory of that key.
-        CapacityError: where it cannot be written.
+        DataError: for a key that could be guessed.
     """
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        if len(key) < LEAST_KEY:
-            raise DataError(
-                f"the key has {len(key)} bytes, at least {LEAST_KEY} are needed; make one: "
-                "head -c 32 /dev/urandom > memory.key"
-            )
-        self.store = MemoryStore(path, key=key)
+    def __init__(self, store: MemoryStore, key: bytes) -> None:
+        _check(key)
+        self.store = store
         self.page_key = secrets.token_urlsafe(32)
         """Whoever has it may see the page of memories; another one after each start."""
         self._key = key
-        self._writer = Writer(self.store)
+        self._writer = Writer(store)
         self._waiting = 0
+
+    @classmethod
+    def open(cls, path: Path, key: bytes) -> Self:
+        """Opens a file, with one key for its names and for tokens; makes it where there is none.
+
+        Raises:
+            DataError: for a key that could be guessed, or where the file is no memory of that key.
+            CapacityError: where it cannot be written.
+        """
+        _check(key)
+        return cls(MemoryStore(path, key=key), key)
 
     def asking(self, request: Request, named: object = None) -> UserMemory:
         """The memories of whoever holds the request's token.
@@ -121,6 +128,14 @@ class Keeper:
         """Writes what waits, and closes the file."""
         self._writer.close()
         self.store.close()
+
+
+def _check(key: bytes) -> None:
+    if len(key) < LEAST_KEY:
+        raise DataError(
+            f"the key has {len(key)} bytes, at least {LEAST_KEY} are needed; make one: "
+            "head -c 32 /dev/urandom > memory.key"
+        )
 
 
 def refusal_of(error: Exception, request_id: str) -> RequestError:

@@ -81,7 +81,7 @@ def create_memory_app(keeper: Keeper) -> FastAPI:
 
 def serve(path: Path, key: bytes, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serves a memory alone until it is told to stop; `say` takes where, once it is open."""
-    app = create_memory_app(Keeper(path, key))
+    app = create_memory_app(Keeper.open(path, key))
     say(f"the memory is at http://{host}:{port}/memory (Ctrl-C closes it)")
     run(app, host, port)
 
