@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from etalage.memory.statement import Statement
 from etalage.memory.store import MemoryStore
-from etalage.memory.upkeep import verify
+from etalage.memory.upkeep import backup, verify
 
 
 @pytest.mark.parametrize("number", [2**32 + 1, 2**33 + 1, -(2**32) + 1, 0, -1, 2**63, 2**70])
@@ -75,3 +75,15 @@ def test_an_export_holds_no_view_while_it_waits(tmp_path: Path) -> None:
         ann.erase()
         rest = list(lines)
         assert len(first) + len(rest) < 601, "what was erased is not yielded any more"
+
+
+def test_nobody_else_on_the_machine_can_read_the_file(tmp_path: Path) -> None:
+    with MemoryStore(tmp_path / "memory.sqlite") as store:
+        store.user("ann").write("I like tea")
+        store.user("ann").read("tea")
+        backup(store, tmp_path / "copy.sqlite")
+        files = sorted(tmp_path.iterdir())
+        assert {"copy.sqlite", "memory.sqlite", "memory.sqlite-wal"} <= {f.name for f in files}
+        assert {file.stat().st_mode & 0o077 for file in files} == {0}
+    with MemoryStore(tmp_path / "copy.sqlite") as copy:
+        assert [memory.text for memory in copy.user("ann").memories()] == ["I like tea"]

@@ -103,6 +103,7 @@ class Database:
         self._open = True
         if not path.parent.is_dir():
             raise DataError(f"there is no folder {path.parent}; make it, or name another file")
+        make_private(path)
         with telling(path):
             self._writer = self._connect()
             try:
@@ -263,6 +264,13 @@ class Database:
                 self._idle.pop().close()
             self._writer.close()
             self._pages.close()
+
+
+def make_private(path: Path) -> None:
+    """Makes a file that its owner alone can read, where there is none; its log gets its rights."""
+    if not path.exists():
+        with suppress(OSError):  # SQLite says better what is wrong
+            path.touch(0o600)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from rich.progress import track
 
 from etalage.errors import DataError
-from etalage.memory.database import Person, first, last
+from etalage.memory.database import Person, first, last, make_private
 from etalage.memory.facts import Fact
 from etalage.memory.grammar import facts_in
 from etalage.memory.shelf import facts_of
@@ -85,6 +85,7 @@ def backup(store: MemoryStore, path: Path) -> None:
     """
     if path.exists():
         raise DataError(f"{path} is there already; name another file")
+    make_private(path)
     with store.database.outside() as run:
         run("VACUUM INTO ?", (str(path),))
 

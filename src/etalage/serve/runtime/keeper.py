@@ -119,6 +119,7 @@ class Keeper:
     async def _expire(self) -> None:
         while True:
             try:
+                # it also clears bytes that a reader kept in the file when they were forgotten
                 await asyncio.to_thread(expire, self.store)
             except Exception as error:  # a full disk passes, and then it must go on
                 log_quietly("what is due could not be forgotten", error)
