@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from etalage.data.simulated import SimulatedConfig
+from etalage.memory.simulate import SimulatorConfig
 from etalage.models.generative.spelling import SpellingConfig
 from etalage.models.registry import MODELS, RANKERS, model_type
 from etalage.pipeline.knowledge import KnowledgeRecipe, SamplingRecipe
@@ -23,6 +24,7 @@ RECIPES = {
     "training (of any model with a network)": TrainingConfig,
     "knowledge (of `etalage knowledge`)": KnowledgeRecipe,
     "knowledge sampling": SamplingRecipe,
+    "the simulator of memories": SimulatorConfig,
 }
 
 

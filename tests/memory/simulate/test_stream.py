@@ -104,6 +104,9 @@ def test_noise_leaves_what_matters_as_it_was() -> None:
             ids = {message.id for message in quiet.messages}
             assert tuple(m for m in made.messages if m.id in ids) == quiet.messages
             assert len(made.messages) == (1 + ratio) * len(quiet.messages)
+            pools = Counter(m.id[9] for m in made.messages if m.id not in ids)
+            assert pools.keys() == {"o", "b", "c"}
+            assert max(pools.values()) - min(pools.values()) <= 1
             assert made.questions == quiet.questions
 
 

@@ -38,11 +38,7 @@ class Asking:
         self.forms: dict[str, list[str]] = self.given["questions"]
         tight = {
             slot: [word for row in self.given[rows].values() for word in row]
-            for slot, rows in (
-                ("direction", "directions"),
-                ("extreme", "extremes"),
-                ("bound", "bounds"),
-            )
+            for slot, (rows, _) in SCALES.items()
         }
         tastes = tight | {"v": list(words.values["polarity"])}
         self.patterns = [

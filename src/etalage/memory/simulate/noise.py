@@ -4,7 +4,8 @@ others: what other users said, passed on: the same words, and none of it is the 
 bystanders: what the user says of people and things that no question is about.
 chatter: nothing of anybody.
 
-Messages that matter keep their ids, times and order at every ratio; the rest lies between them.
+Messages that matter keep their ids, times and order at every ratio; the rest lies between them. The
+letter in the id of the rest is that of its pool: u0000012-o000003 was said by others.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ def among_noise(told: Told, others: list[Told], ratio: int, random: Random) -> t
         return told.messages
     times = _times(kept, n, random)
     facts = _bystander_facts(told)
-    made = [
-        _one(told, others, facts, POOLS[at % len(POOLS)], f"{told.user}-n{at:06d}", time, random)
-        for at, time in enumerate(times)
-    ]
+    made = []
+    for at, time in enumerate(times):
+        pool = POOLS[at % len(POOLS)]
+        name = f"{told.user}-{pool[0]}{at:06d}"
+        made.append(_one(told, others, facts, pool, name, time, random))
     return tuple(sorted([*kept, *made], key=lambda message: message.time))
 
 

@@ -118,6 +118,5 @@ def one(config: SimulatorConfig, seed: int, number: int) -> Trajectory:
             if question is not None:
                 questions.append(question)
     messages = among_noise(mine, others, config.noise, draws(seed, "noise", config.domain, number))
-    return Trajectory(
-        mine.user, messages, tuple(questions), f"simulated {config.domain}, seed {seed}"
-    )
+    source = f"simulated {config.domain}, seed {seed}, noise {config.noise}"
+    return Trajectory(mine.user, messages, tuple(questions), source)
