@@ -4,9 +4,11 @@ from itertools import combinations
 
 from etalage.memory.simulate import SimulatorConfig, answer, read, simulate
 from etalage.memory.simulate.evidence import evidence_of
-from etalage.memory.simulate.programs import FOREVER, Knowledge, value_of
+from etalage.memory.simulate.programs import Knowledge, value_of
 from etalage.memory.simulate.reading import program_of
 from etalage.memory.trajectory import Message, Question, Trajectory
+
+FOREVER = 2**62
 
 
 def by_trying(question: Question, messages: tuple[Message, ...]) -> set[frozenset[str]]:

@@ -31,7 +31,6 @@ from etalage.memory.trajectory import Fact, Value
 
 Program = dict[str, Any]
 Typed = tuple[Value, Attribute]
-FOREVER = 2**62
 SEASONS = ("winter", "spring", "summer", "autumn")
 
 
