@@ -24,11 +24,10 @@ def needles(store: MemoryStore, name: str, text: str) -> list[bytes]:
     word = max(text.split(), key=len)
     forms = [part.encode(how) for part in (text, word, word.lower(), word.upper())
              for how in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le")]  # fmt: skip
-    with store.database.reading() as run:
-        person = store.person(run, name)
-        assert person is not None
-        forms.append(store.sealed_vector(person, store.encoder.encode([text])[0]))
-        forms.append(hashed_words(searched(text), person.salt).tobytes())
+    with store.view(name) as rows:
+        assert rows is not None
+        forms.append(rows.sealed_vector(store.encoder.encode([text])[0]))
+        forms.append(hashed_words(searched(text), rows.person.salt).tobytes())
     return forms
 
 
@@ -153,9 +152,8 @@ def test_an_index_in_memory_forgets_too(tmp_path: Path) -> None:
         assert len(ann.read("like")) == 2
         ann.forget(1)
         assert [hit.number for hit in ann.read("jazz opera")] == [2]
-        with store.database.reading() as run:
-            person = store.person(run, "ann")
-            assert person is not None
-            index = store.shelf.index(run, person)
+        with store.view("ann") as rows:
+            assert rows is not None
+            index = store.shelf.index(rows)
         assert len(index) == len(index.facts) == 1
         assert np.count_nonzero(np.linalg.norm(index.vectors, axis=1)) == 1

@@ -109,9 +109,9 @@ def test_no_statement_on_memories_is_without_the_range_of_a_user() -> None:
     """Of all that the handle of a user does, so that none can be written without it."""
     import re
 
-    from etalage.memory import shelf, store, trail, user
+    from etalage.memory import rows, shelf, store, trail, user
 
-    for module in (user, shelf, trail, store):
+    for module in (user, rows, shelf, trail, store):
         assert module.__file__
         source = Path(module.__file__).read_text()
         source = re.sub(r'"\s*\n\s*f?"', "", source)  # statements over several lines

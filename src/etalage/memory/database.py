@@ -247,10 +247,6 @@ class Database:
     def _log(self) -> Path:
         return self.path.with_name(f"{self.path.name}-wal")
 
-    def changed(self) -> int:
-        """Rows that the last statement of a transaction deleted or changed."""
-        return int(self._writer.changes())
-
     def close(self) -> None:
         """Writes the log back, where nobody is in the way, and ends."""
         with self._lock:

@@ -13,31 +13,23 @@ from __future__ import annotations
 import hmac
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike, urandom
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-import orjson
-
 from etalage.errors import DataError
 from etalage.language.encoder import Encoder
 from etalage.language.ngrams import NgramEncoder
-from etalage.memory.database import Database, Person, first
-from etalage.memory.facts import Fact
-from etalage.memory.grammar import facts_in
+from etalage.memory.database import Database, Person
 from etalage.memory.index import Index, hashed_words, searched
+from etalage.memory.rows import Rows
 from etalage.memory.sealing import Cipher, Unsealed
-from etalage.memory.shelf import MOST_FACTS, Shelf, facts_of
-from etalage.memory.statement import DAY_MS, KINDS, SOURCES, Memory, Statement
-from etalage.memory.trail import Trail
+from etalage.memory.shelf import Shelf
+from etalage.memory.statement import Statement
 from etalage.memory.user import UserMemory
-
-LAST = 2**32 - 1
-"""The greatest number that a memory can have."""
 
 
 def now_ms() -> int:
@@ -81,11 +73,11 @@ class MemoryStore:
             self.key = self._checked_key(run, key)
             run("INSERT OR IGNORE INTO encoder(fingerprint) VALUES (?)", (self._fingerprint,))
             rows = run("SELECT no FROM encoder WHERE fingerprint = ?", (self._fingerprint,))
-            self.encoder_no: int = rows.fetchall()[0][0]
-        self.shelf = Shelf(self._new_index, self.cipher, int(cache_mb * 2**20))
+            self._encoder_no: int = rows.fetchall()[0][0]
+        self.shelf = Shelf(self._new_index, int(cache_mb * 2**20))
 
     def _new_index(self) -> Index:
-        return Index(self.encoder.width, self.encoder_no)
+        return Index(self.encoder.width, self._encoder_no)
 
     @property
     def _fingerprint(self) -> str:
@@ -133,9 +125,10 @@ class MemoryStore:
         numbers = [self._echoed(name, statement) for name, statement in pairs]
         with self.database.writing() as run:
             for name, every in places.items():
+                rows = self.rows(run, name) or self._new_rows(run, name)
                 mine = [place for place in every if not numbers[place]]
-                given = [(pairs[place][1], vectors[place]) for place in mine]
-                for place, number in zip(mine, self._write(run, name, given), strict=True):
+                found = rows.write([(pairs[place][1], vectors[place]) for place in mine])
+                for place, number in zip(mine, found, strict=True):
                     numbers[place] = number
         return numbers
 
@@ -144,154 +137,55 @@ class MemoryStore:
         was recalled and said again would otherwise grow without end."""
         if statement.source != "assistant":
             return 0
-        with self.database.reading() as run:
-            if (person := self.person(run, name)) is None:
+        with self.view(name) as rows:
+            if rows is None:
                 return 0
-            index = self.shelf.index(run, person)
+            index = self.shelf.index(rows)
             with index.lock:
-                return index.echoed(hashed_words(searched(statement.text), person.salt))
+                return index.echoed(hashed_words(searched(statement.text), rows.person.salt))
 
-    def _write(
-        self, run: Any, name: str, given: Sequence[tuple[Statement, np.ndarray]]
-    ) -> list[int]:
-        person = self.person(run, name) or self._new_person(run, name)
-        base, number, numbers, written = first(person.no), person.last, [], []
-        at = max(self.clock(), person.last_at)  # a clock set back does not reorder what was said
-        for statement, vector in given:
-            if (said_at := statement.said_at) is None:
-                said_at = at
-            if said_at > at + DAY_MS:
-                raise DataError(
-                    f"said_at lies {(said_at - at) / DAY_MS:.1f} days ahead of the clock; a fact "
-                    "that will be true later has valid_from"
-                )
-            key = self._key_of(person, statement.key)
-            if key and (found := run("SELECT id FROM memory WHERE key = ?", (key,)).fetchall()):
-                numbers.append(found[0][0] - base)
-                continue
-            number += 1
-            facts = statement.facts or facts_in(statement)
-            words = hashed_words(searched(statement.text, facts), person.salt)
-            run(
-                "INSERT INTO memory VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (base + number, KINDS.index(statement.kind), SOURCES.index(statement.source),
-                 said_at, at, statement.until, key, words.tobytes(),
-                 self.sealed_vector(person, vector), self.encoder_no),
-            )  # fmt: skip
-            text = self.cipher.seal(person.salt, statement.text.encode())
-            meta = self.cipher.seal(person.salt, orjson.dumps(statement.meta))
-            run("INSERT INTO text VALUES (?, ?, ?)", (base + number, text, meta))
-            self._add_facts(run, person, number, said_at, facts)
-            numbers.append(number)
-            written.append(number)
-        Trail(run, person.no, self.trail_key(person)).add(at, "wrote", written, "")
-        run(
-            "UPDATE user SET last = ?, last_at = ?, version = version + 1 WHERE no = ?",
-            (number, at, person.no),
-        )
-        return numbers
+    @contextmanager
+    def view(self, name: str) -> Iterator[Rows | None]:
+        """The rows of a user as they are, whatever is written meanwhile; None where nothing was
+        ever written or all was erased."""
+        with self.database.reading() as run:
+            yield self.rows(run, name)
 
-    def sealed_vector(self, person: Person, vector: np.ndarray) -> bytes:
-        """Returns what is kept of a vector."""
-        return self.cipher.seal(person.salt, vector.astype(np.float16).tobytes())
+    @contextmanager
+    def change(self, name: str) -> Iterator[Rows | None]:
+        """The rows of a user, to be changed: all that is done is kept, or nothing."""
+        with self.database.writing() as run:
+            yield self.rows(run, name)
 
-    def _key_of(self, person: Person, key: str | None) -> bytes | None:
-        return None if key is None else hmac.digest(person.salt, key.encode(), "sha256")[:16]
+    def rows(self, run: Any, name: str) -> Rows | None:
+        """The rows of a user within a transaction or a view."""
+        return next(self._some_rows(run, "WHERE name = ?", (self.hashed(name),)), None)
 
-    def _add_facts(
-        self, run: Any, person: Person, number: int, said_at: int, facts: Sequence[Fact]
-    ) -> None:
-        if len(facts) > MOST_FACTS:
-            raise DataError(f"a memory says at most {MOST_FACTS} facts; got {len(facts)}")
-        start = first(person.no) + number * MOST_FACTS
-        for place, fact in enumerate(facts):
-            said = asdict(fact)
-            del said["memory"], said["origin"]  # a column, and a part of the row's id
-            if fact.valid_from is None:
-                said["valid_from"] = said_at
-            sealed = self.cipher.seal(person.salt, orjson.dumps(said))
-            run(
-                "INSERT INTO fact VALUES (?, ?, ?)",
-                (start + place, sealed, fact.origin),
-            )
+    def rows_of(self, run: Any, no: int) -> Rows | None:
+        """The same, by the user's number in the file."""
+        return next(self._some_rows(run, "WHERE no = ?", (no,)), None)
 
-    def _drop_facts(self, run: Any, person: Person, number: int) -> int:
-        start = first(person.no) + number * MOST_FACTS
-        run("DELETE FROM fact WHERE id BETWEEN ? AND ?", (start, start + MOST_FACTS - 1))
-        return self.database.changed()
+    def all_rows(self, run: Any) -> Iterator[Rows]:
+        """The rows of everybody, one user after the other."""
+        return self._some_rows(run, "ORDER BY no", ())
 
-    def reread(self, run: Any, person: Person, memory: Memory, facts: Sequence[Fact]) -> None:
-        """Puts facts in the place of those that a memory has, and the words that follow."""
-        self._drop_facts(run, person, memory.number)
-        self._add_facts(run, person, memory.number, memory.said_at, facts)
-        words = hashed_words(searched(memory.text, facts), person.salt).tobytes()
-        row = first(person.no) + memory.number
-        run("UPDATE memory SET words = ? WHERE id = ?", (words, row))
-        self._mark_rewritten(run, person)
-
-    def _mark_rewritten(self, run: Any, person: Person) -> None:
-        run(
-            "UPDATE user SET version = version + 1, rewritten = version + 1 WHERE no = ?",
-            (person.no,),
-        )
-
-    def person(self, run: Any, name: str) -> Person | None:
-        """The row of a user, None where nothing was ever written or all was erased."""
+    def _some_rows(self, run: Any, which: str, given: tuple[object, ...]) -> Iterator[Rows]:
         columns = "no, salt, last, last_at, version, rewritten"
-        rows = run(f"SELECT {columns} FROM user WHERE name = ?", (self.hashed(name),)).fetchall()
-        return Person(*rows[0]) if rows else None
+        for row in run(f"SELECT {columns} FROM user {which}", given).fetchall():
+            person = Person(*row)
+            trail_key = hmac.digest(self.key, b"trail " + person.salt, "sha256")
+            yield Rows(run, person, self.cipher, self._encoder_no, trail_key, self.clock())
 
-    def _new_person(self, run: Any, name: str) -> Person:
-        row = (self.hashed(name), urandom(32))
+    def _new_rows(self, run: Any, name: str) -> Rows:
         run("INSERT INTO user(name, salt, last, last_at, version, rewritten) "
-            "VALUES (?, ?, 0, 0, 0, 0)", row)  # fmt: skip
-        found = self.person(run, name)
-        assert found is not None
-        return found
+            "VALUES (?, ?, 0, 0, 0, 0)", (self.hashed(name), urandom(32)))  # fmt: skip
+        rows = self.rows(run, name)
+        assert rows is not None
+        return rows
 
     def hashed(self, name: str) -> bytes:
         """Returns what stands in the file for a user."""
         return hmac.digest(self.key, b"user " + name.encode("utf-8", "replace"), "sha256")
-
-    def trail_key(self, person: Person) -> bytes:
-        return hmac.digest(self.key, b"trail " + person.salt, "sha256")
-
-    def memories(
-        self, run: Any, person: Person, low: int = 1, high: int = LAST
-    ) -> Iterator[Memory]:
-        """Yields memories of a user by their numbers, low and high among them."""
-        base, opened = first(person.no), self.cipher.open
-        of: dict[int, list[Fact]] = defaultdict(list)
-        for fact in facts_of(run, person, self.cipher, max(low, 1) - 1, min(high, person.last)):
-            of[fact.memory].append(fact)
-        rows = run(
-            "SELECT id, kind, source, said_at, recorded_at, until, text, meta "
-            "FROM memory JOIN text USING (id) WHERE id BETWEEN ? AND ? ORDER BY id",
-            (base + max(low, 1), base + min(high, LAST)),
-        )
-        for row in rows:
-            yield Memory(
-                number=row[0] - base,
-                text=opened(person.salt, row[6]).decode(),
-                kind=KINDS[row[1]],
-                source=SOURCES[row[2]],
-                said_at=row[3],
-                recorded_at=row[4],
-                until=row[5],
-                meta=orjson.loads(opened(person.salt, row[7])),
-                facts=tuple(of.get(row[0] - base, ())),
-            )
-
-    def forget_where(self, run: Any, person: Person, numbers: Sequence[int]) -> tuple[int, int]:
-        """Deletes memories with everything that follows from them; returns how many, and facts."""
-        base, n_memories, n_facts = first(person.no), 0, 0
-        for number in numbers:
-            for table in ("memory", "text"):
-                run(f"DELETE FROM {table} WHERE id = ?", (base + number,))
-            n_memories += self.database.changed()
-            n_facts += self._drop_facts(run, person, number)
-        self._mark_rewritten(run, person)
-        return n_memories, n_facts
 
     def scrub(self) -> bool:
         """Cuts the log to nothing; says whether that was possible."""

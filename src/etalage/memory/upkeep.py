@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 from rich.progress import track
 
 from etalage.errors import DataError
-from etalage.memory.database import Person, first, last, make_private
+from etalage.memory.database import first, last, make_private
 from etalage.memory.facts import Fact
 from etalage.memory.grammar import facts_in
-from etalage.memory.shelf import facts_of
+from etalage.memory.rows import LAST
 from etalage.memory.statement import Memory, Statement
 from etalage.memory.store import MemoryStore
-from etalage.memory.trail import Trail
 from etalage.memory.user import Receipt
 
 AT_ONCE = 512
@@ -33,13 +31,10 @@ def expire(store: MemoryStore) -> Receipt:
         due: dict[int, list[int]] = defaultdict(list)
         for (row,) in run("SELECT id FROM memory WHERE until <= ?", (at,)).fetchall():
             due[row >> 32].append(row & 0xFFFFFFFF)
-        for person in _people(run):
-            if person.no not in due:
-                continue
-            counts = store.forget_where(run, person, due[person.no])
-            n_memories, n_facts = n_memories + counts[0], n_facts + counts[1]
-            trail = Trail(run, person.no, store.trail_key(person))
-            trail.add(max(at, person.last_at), "expired", due[person.no], "")
+        for rows in store.all_rows(run):
+            if rows.person.no in due:
+                counts = rows.forget(due[rows.person.no], "expired", "")
+                n_memories, n_facts = n_memories + counts[0], n_facts + counts[1]
     return Receipt(n_memories, n_facts, store.scrub())
 
 
@@ -66,14 +61,15 @@ def verify(store: MemoryStore) -> list[str]:
             query = f"SELECT count(*) FROM {one} WHERE id NOT IN (SELECT id FROM {other})"
             if n := run(query).fetchall()[0][0]:
                 problems.append(f"{n} rows of {one} have none of {other}")
-        for person in _people(run):
+        for rows in store.all_rows(run):
+            no = rows.person.no
             kept = {row for (row,) in run(
                 "SELECT id & 0xffffffff FROM memory WHERE id BETWEEN ? AND ?",
-                (first(person.no), last(person.no)))}  # fmt: skip
-            if {fact.memory for fact in facts_of(run, person, store.cipher)} - kept:
-                problems.append(f"facts of user {person.no} are of no memory")
-            if not Trail(run, person.no, store.trail_key(person)).acts()[1]:
-                problems.append(f"the trail of user {person.no} was changed")
+                (first(no), last(no)))}  # fmt: skip
+            if {fact.memory for fact in rows.facts()} - kept:
+                problems.append(f"facts of user {no} are of no memory")
+            if not rows.trail.acts()[1]:
+                problems.append(f"the trail of user {no} was changed")
     return problems
 
 
@@ -98,38 +94,25 @@ def rebuild(store: MemoryStore, *, progress: bool = False) -> int:
     given, or found by a model, stay.
     """
     with store.database.reading() as run:
-        people = list(_people(run))
+        people = [no for (no,) in run("SELECT no FROM user ORDER BY no").fetchall()]
     n_read = 0
-    for person in track(people, "memories", disable=not progress):
+    for no in track(people, "users", disable=not progress):
         low = 1
-        while True:
-            with store.database.writing() as run:
-                rows = _rebuilt(store, run, person, low)
-            if not rows:
-                break
-            n_read, low = n_read + len(rows), rows[-1] + 1
-        store.shelf.drop(person.no)
+        while numbers := _rebuilt(store, no, low):
+            n_read, low = n_read + len(numbers), numbers[-1] + 1
+        store.shelf.drop(no)
     return n_read
 
 
-def _rebuilt(store: MemoryStore, run: Any, person: Person, low: int) -> list[int]:
-    """Makes the next memories of a user again; returns their numbers."""
-    memories: list[Memory] = []
-    for memory in store.memories(run, person, low):
-        memories.append(memory)
-        if len(memories) == AT_ONCE:
-            break
-    vectors = store.encoder.encode([memory.text for memory in memories])
-    for memory, vector in zip(memories, vectors, strict=True):
-        run(
-            "UPDATE memory SET vector = ?, encoder = ? WHERE id = ?",
-            (
-                store.sealed_vector(person, vector),
-                store.encoder_no,
-                first(person.no) + memory.number,
-            ),
-        )
-        store.reread(run, person, memory, _facts_again(memory))
+def _rebuilt(store: MemoryStore, no: int, low: int) -> list[int]:
+    """Makes the next memories of a user again, in one transaction; returns their numbers."""
+    with store.database.writing() as run:
+        if (rows := store.rows_of(run, no)) is None:
+            return []  # erased meanwhile
+        memories = rows.some(low, LAST, AT_ONCE, "ASC")
+        vectors = store.encoder.encode([memory.text for memory in memories])
+        for memory, vector in zip(memories, vectors, strict=True):
+            rows.reread(memory, _facts_again(memory), vector)
     return [memory.number for memory in memories]
 
 
@@ -139,8 +122,3 @@ def _facts_again(memory: Memory) -> tuple[Fact, ...]:
         return kept
     said = Statement(memory.text, memory.kind, memory.source, memory.said_at)
     return kept + facts_in(said)
-
-
-def _people(run: Any) -> list[Person]:
-    columns = "no, salt, last, last_at, version, rewritten"
-    return [Person(*row) for row in run(f"SELECT {columns} FROM user ORDER BY no").fetchall()]
