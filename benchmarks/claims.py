@@ -50,6 +50,7 @@ LONG = {
         "memory_store.py",
         "memory_promises.py",
         "memory_retrieval.py",
+        "memory_serving.py",
     ],
 }
 

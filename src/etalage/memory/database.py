@@ -167,7 +167,7 @@ class Database:
             # what was asked for is done: an error here must not say that it is not
             with suppress(apsw.Error, OSError):
                 if self._log.stat().st_size > MOST_LOGGED and self._written_back():
-                    self._checkpoint("RESTART")
+                    self._checkpoint("TRUNCATE")  # else the next write finds it as long
 
     @contextmanager
     def reading(self) -> Iterator[Any]:

@@ -1,0 +1,33 @@
+"""The log of a store that is only written to: it stays short, and writing it back is rare."""
+
+from pathlib import Path
+
+import pytest
+
+from etalage.memory import database
+from etalage.memory.database import Database
+from etalage.memory.store import MemoryStore
+
+
+def test_a_long_log_is_written_back_once_and_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MOST_LOGGED", 500_000)
+    written_back, lengths = [], []
+    original = Database._written_back
+
+    def counting(self: Database) -> bool:
+        written_back.append(1)
+        return original(self)
+
+    monkeypatch.setattr(Database, "_written_back", counting)
+    path = tmp_path / "memory.sqlite"
+    with MemoryStore(path) as store:
+        for n in range(150):
+            store.user("ann").write(f"I like thing {n}")
+            lengths.append(path.with_name("memory.sqlite-wal").stat().st_size)
+        n_grown = sum(b > a for a, b in zip(lengths, lengths[1:], strict=False))
+        assert n_grown > 100, "else the log is not what was meant to be long"
+        assert max(lengths) < 1_000_000
+        assert 2 <= len(written_back) <= 20, "far from every write pays for it"
+        assert store.user("ann").count() == 150
