@@ -1,5 +1,6 @@
 """The log of a store that is only written to: it stays short, and writing it back is rare."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_a_long_log_is_written_back_once_and_begins_again(
         for n in range(150):
             store.user("ann").write(f"I like thing {n}")
             lengths.append(path.with_name("memory.sqlite-wal").stat().st_size)
-        n_grown = sum(b > a for a, b in zip(lengths, lengths[1:], strict=False))
+        n_grown = sum(b > a for a, b in pairwise(lengths))
         assert n_grown > 100, "else the log is not what was meant to be long"
         assert max(lengths) < 1_000_000
         assert 2 <= len(written_back) <= 20, "far from every write pays for it"
