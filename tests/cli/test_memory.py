@@ -218,3 +218,24 @@ def test_a_server_of_its_own_starts_answers_and_stops(tmp_path: Path) -> None:
             finally:
                 process.send_signal(signal.SIGKILL)
     assert run("verify", tmp_path / "m.sqlite", "--key-file", key)[0] == 0
+
+
+def test_simulated_users_are_the_same_for_a_seed_and_checked(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
+    code, text = run("simulate", one, "--users", 8, "--seed", 3, "--language", "en", "--check")
+    assert code == 0
+    assert "8 users" in text
+    assert "0 faults" in text
+    assert run("simulate", other, "--users", 8, "--seed", 3, "--language", "en")[0] == 0
+    assert one.read_bytes() == other.read_bytes()
+    assert len(one.read_text().splitlines()) == 8
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--domain", "war"), ("--language", "xx"), ("--noise", 2000)]
+)
+def test_a_wrong_simulation_is_named(tmp_path: Path, option: str, value: object) -> None:
+    code, text = run("simulate", tmp_path / "x.jsonl", option, value)
+    assert code == 1
+    assert f"error: {option}" in text
+    assert not (tmp_path / "x.jsonl").exists()

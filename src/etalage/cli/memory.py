@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etalage.cli import memory_bench
+
 if TYPE_CHECKING:
     from etalage.memory.store import MemoryStore
 
@@ -21,6 +23,9 @@ NeededKeyFile = Annotated[Path, typer.Option(help="File with the key: 16 random 
 AsOf = Annotated[
     str | None, typer.Option(help="What held then: 2026-01-31, or 2026-01-31T09:30 (UTC).")
 ]
+
+
+app.command()(memory_bench.simulate)
 
 
 @app.command()
