@@ -1,5 +1,7 @@
-"""The log of a store that is only written to: it stays short, and writing it back is rare."""
+"""The file under load: the log of a store that is only written to stays short, writing it back is
+rare, and nobody who reads waits for who writes."""
 
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,3 +34,21 @@ def test_a_long_log_is_written_back_once_and_begins_again(
         assert max(lengths) < 1_000_000
         assert 2 <= len(written_back) <= 20, "far from every write pays for it"
         assert store.user("ann").count() == 150
+
+
+def test_reading_does_not_wait_for_a_write_that_takes_long(tmp_path: Path) -> None:
+    with MemoryStore(tmp_path / "memory.sqlite") as store:
+        store.user("ann").write("I like tea")
+        store.user("ann").read("tea")
+        found: list[str] = []
+
+        def read() -> None:
+            found.extend(hit.text for hit in store.user("ann").read("tea"))
+            found.extend(belief.object for belief in store.user("ann").beliefs())
+
+        with store.database.writing() as run:
+            run("UPDATE user SET last_at = last_at")
+            reader = threading.Thread(target=read)
+            reader.start()
+            reader.join(20)
+            assert found == ["I like tea", "tea"]

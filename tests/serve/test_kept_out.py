@@ -129,6 +129,9 @@ def test_a_token_is_that_of_who_is_asked_for(shop: TestClient, exported: Exporte
     done = shop.post("/recommend", json={}, headers=token("visitor-00003", key=b"x" * 16))
     assert done.status_code == 401
     assert done.headers["www-authenticate"].startswith("Bearer")
+    for given, status in (("Basic YTpi", 200), ("Bearer", 401), ("bearer x", 401)):
+        done = shop.post("/recommend", json={}, headers={"authorization": given})
+        assert done.status_code == status
 
 
 def test_where_everything_is_refused_nothing_is_shown(shop: TestClient) -> None:

@@ -499,6 +499,43 @@ def test_two_clients_at_once_lose_and_mix_nothing(tmp_path: Path) -> None:
         keeper.close()
 
 
+def test_many_writes_share_a_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def many(keeper: Keeper) -> list[int]:
+        transport = httpx.ASGITransport(create_memory_app(keeper))
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+
+            async def one(n: int) -> int:
+                body = {"text": f"statement {n}"}
+                done = await client.post("/memory", json=body, headers=token(f"user {n % 7}"))
+                return int(done.json()["numbers"][0])
+
+            with keeper.store.database._lock:  # meanwhile they queue, and the loop answers
+                sent = [asyncio.ensure_future(one(n)) for n in range(70)]
+                await asyncio.sleep(0.3)
+                read = await client.post("/memory/read", json={"question": "a b"}, headers=ANN)
+                assert read.json()["hits"] == []
+                assert not any(future.done() for future in sent)
+            return list(await asyncio.gather(*sent))
+
+    n_commits, original = 0, MemoryStore.write_many
+
+    def counting(self: MemoryStore, statements: Any) -> list[int]:
+        nonlocal n_commits
+        n_commits += 1
+        return original(self, statements)
+
+    monkeypatch.setattr(MemoryStore, "write_many", counting)
+    keeper = Keeper.open(tmp_path / "memory.sqlite", KEY)
+    try:
+        numbers = asyncio.run(many(keeper))
+        assert sorted(numbers) == sorted([*range(1, 11)] * 7)
+        assert n_commits <= 3
+    finally:
+        keeper.close()
+
+
 def test_forgetting_while_an_export_is_read_slowly(tmp_path: Path) -> None:
     with served(tmp_path / "memory.sqlite") as (client, keeper):
         write(client, ANN, *(f"statement {n} " + "x" * 1000 for n in range(1, 701)))

@@ -100,6 +100,7 @@ class Database:
         self.scrub_seconds = SCRUB_SECONDS
         self._lock = threading.RLock()
         self._idle: list[Any] = []
+        self._pool = threading.Lock()  # of its own: readers must not wait for the writer's disk
         self._open = True
         if not path.parent.is_dir():
             raise DataError(f"there is no folder {path.parent}; make it, or name another file")
@@ -173,7 +174,7 @@ class Database:
     def reading(self) -> Iterator[Any]:
         """One view of the file, whatever is written meanwhile; yields what runs a statement."""
         with telling(self.path):
-            with self._lock:
+            with self._pool:
                 connection = self._idle.pop() if self._idle else None
             connection = connection or self._connect()
             try:
@@ -182,7 +183,7 @@ class Database:
             finally:
                 with suppress(apsw.Error):
                     connection.execute("ROLLBACK")
-                with self._lock:
+                with self._pool:
                     if self._open:
                         self._idle.append(connection)
                     else:
@@ -255,9 +256,10 @@ class Database:
             with suppress(apsw.Error):
                 self._written_back()
                 self._checkpoint("TRUNCATE")
-            self._open = False
-            while self._idle:
-                self._idle.pop().close()
+            with self._pool:
+                self._open = False
+                while self._idle:
+                    self._idle.pop().close()
             self._writer.close()
             self._pages.close()
 

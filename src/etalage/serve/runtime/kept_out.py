@@ -54,7 +54,8 @@ class Filter:
     async def of_request(
         self, engine: Engine, request: Request, fields: dict[str, Any]
     ) -> KeptOut | None:
-        """What is kept out for the holder of a request's token; None where it has no token.
+        """What is kept out for the holder of a request's token; None where it has none: what a
+        gateway asks for, as a password, is not for the memory.
 
         The user of the token is the one that is asked for, unless a history is sent.
 
@@ -62,7 +63,7 @@ class Filter:
             RequestError: for a token that is not good, or another user's, and where the memory
                 fails: then nothing is shown rather than what was refused.
         """
-        if not header(request, b"authorization"):
+        if not header(request, b"authorization").lower().startswith("bearer"):
             return None
         memory = self._keeper.asking(request, fields.get("user"))
         if fields.get("history") is None:
