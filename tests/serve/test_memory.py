@@ -72,6 +72,22 @@ def test_what_held_at_a_time_is_asked_as_of_then(client: TestClient) -> None:
     assert lives(now - 10 * DAY_MS) == ("I live in Lyon", "Lyon")
 
 
+def test_facts_that_are_given_hold_as_they_are(client: TestClient) -> None:
+    who, now = token("giver"), now_ms()
+    event = {"text": "bought Red mug", "kind": "event", "source": "shop", "key": "order 1"}
+    event["facts"] = [{"predicate": "likes", "object": "Red mug", "strength": 0.6}]  # type: ignore[assignment]
+    for _ in range(2):
+        assert client.post("/memory", json=event, headers=who).json()["numbers"] == [1]
+    lent = {"predicate": "has", "object": "a tent", "subject": "user.sister", "polarity": 1,
+            "is_single": True, "valid_from": now - DAY_MS, "valid_to": now + DAY_MS}  # fmt: skip
+    client.post("/memory", json={"text": "lent", "facts": [lent]}, headers=who)
+    held = client.get("/memory", headers=who).json()["beliefs"]
+    assert [(b["subject"], b["object"], b["strength"]) for b in held] == [
+        ("user", "Red mug", 0.6), ("user.sister", "a tent", 1.0)]  # fmt: skip
+    later = client.get("/memory", params={"as_of": now + 2 * DAY_MS}, headers=who).json()
+    assert [b["object"] for b in later["beliefs"]] == ["Red mug"]
+
+
 def test_pages_list_everything_once_newest_first(client: TestClient) -> None:
     who = token("pager")
     write(client, who, *(f"statement {n}" for n in range(1, 8)), "I like tea")
@@ -241,6 +257,36 @@ def test_no_number_reaches_another_user(tmp_path: Path) -> None:
         ("/memory", b'{"text": "' + b"x" * 2**20 + b'"}', 413, "larger than 1024 kB"),
         ("/memory", b"x" * 10_000_000, 413, "larger than 1024 kB"),
         ("/memory", b'{"text": "a", "meta": {"a": ' + b"[" * 500 + b"]" * 500 + b"}}", 422, "meta"),
+        ("/memory", b'{"text": "a", "facts": {}}', 422, "facts must be a list"),
+        ("/memory", b'{"text": "a", "facts": [{}]}', 422, "a predicate and an object"),
+        ("/memory", b'{"text": "a", "facts": [3]}', 422, "a predicate and an object"),
+        (
+            "/memory",
+            b'{"text": "a", "facts": ['
+            + b'{"predicate": "a", "object": "b"},' * 64
+            + b'{"predicate": "a", "object": "b"}]}',
+            422,
+            "at most 64",
+        ),
+        ("/memory", b'{"text": "a", "facts": [{"predicate": "a", "object": ""}]}', 422, "a word"),
+        *(
+            (
+                "/memory",
+                b'{"text": "a", "facts": [{"predicate": "a", "object": "b", %b}]}' % part,
+                422,
+                said,
+            )
+            for part, said in (
+                (b'"origin": "model"', "unknown field 'origin'"),
+                (b'"polarity": 0', "a polarity of 1 or -1"),
+                (b'"polarity": true', "must be int; got bool"),
+                (b'"strength": 2', "a strength in (0, 1]"),
+                (b'"strength": "1"', "must be float or int; got str"),
+                (b'"valid_from": -1', "must be milliseconds"),
+                (b'"valid_to": 1e30', "valid_to of a fact must be int or null"),
+                (b'"subject": "' + b"x" * 501 + b'"', "at most 500 characters"),
+            )
+        ),
         ("/memory/read", b"{}", 422, "question must be a text"),
         ("/memory/read", b'{"question": " "}', 422, "question is empty"),
         ("/memory/read", b'{"question": "a", "k": 0}', 422, "k must be a whole number from 1"),
@@ -322,7 +368,7 @@ odd = st.recursive(
     max_leaves=5,
 )
 FIELDS = ("text", "kind", "source", "said_at", "until", "meta", "key", "statements", "question",
-          "k", "as_of", "budget", "actor", "numbers", "everything", "user")  # fmt: skip
+          "k", "as_of", "facts", "budget", "actor", "numbers", "everything", "user")  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from etalage.memory.reminder import remind
-from etalage.memory.statement import Statement
 from etalage.memory.upkeep import stats
 from etalage.memory.user import UserMemory
 from etalage.serve.runtime.answering import (
@@ -29,6 +28,7 @@ from etalage.serve.runtime.answering import (
 from etalage.serve.runtime.bodies import body_of, check_names, read_body
 from etalage.serve.runtime.counts import Counts
 from etalage.serve.runtime.keeper import Keeper, refusal_of
+from etalage.serve.runtime.said import LATEST, STATEMENT, statement
 from etalage.serve.runtime.wire import run
 
 MOST_BYTES = 1024 * 1024
@@ -36,13 +36,10 @@ MOST_STATEMENTS = 1000
 MOST_HITS = 200
 MOST_QUESTION = 10_000
 """Characters."""
-STATEMENT = ("text", "kind", "source", "said_at", "until", "meta", "key")
 READ = ("user", "question", "k", "as_of", "budget", "actor")
 LIST = ("user", "n", "before", "as_of")
 AT_ONCE = 64 * 1024
 """Bytes of an export that are sent together."""
-LATEST = 2**53
-"""Milliseconds, and any other whole number."""
 
 
 def add_memory(app: FastAPI, keeper: Keeper, counts: Counts) -> None:
@@ -117,24 +114,8 @@ async def _write(keeper: Keeper, request: Request) -> dict[str, Any]:
         raise RequestError(422, "give either statements, or the parts of one")
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_STATEMENTS:
         raise RequestError(422, f"statements must be a list of 1 to {MOST_STATEMENTS:,} objects")
-    statements = [_statement(parts) for parts in given]
+    statements = [statement(parts) for parts in given]
     return {"numbers": await keeper.write(memory.name, statements, len(body))}
-
-
-def _statement(parts: Any) -> Statement:
-    if not isinstance(parts, dict):
-        raise RequestError(422, f"a statement must be an object; got {type(parts).__name__}")
-    check_names(parts, STATEMENT)
-    if "text" not in parts:
-        raise RequestError(422, 'a statement has a text, for example {"text": "I like tea"}')
-    if type(parts.get("meta", {})) is not dict:
-        raise RequestError(422, "meta must be an object")
-    if type(key := parts.get("key")) not in (str, type(None)) or (key and len(key) > 500):
-        raise RequestError(422, "key must be a text of at most 500 characters, or null")
-    for name in ("kind", "source"):
-        if type(parts.get(name, "")) is not str:
-            raise RequestError(422, f"{name} must be a text")
-    return Statement(**parts)
 
 
 async def _read(keeper: Keeper, request: Request) -> dict[str, Any]:
