@@ -151,6 +151,7 @@ def test_an_index_in_memory_forgets_too(tmp_path: Path) -> None:
         ann.write_many(["I like jazz", "I like opera"])
         assert len(ann.read("like")) == 2
         ann.forget(1)
+        assert len(store.shelf) == 0
         assert [hit.number for hit in ann.read("jazz opera")] == [2]
         with store.view("ann") as rows:
             assert rows is not None

@@ -168,6 +168,8 @@ class UserMemory:
         """
         with self._store.change(self.name) as rows:
             counts = (0, 0) if rows is None else rows.forget(numbers, "forgot", actor)
+            if rows is not None:
+                self._store.shelf.drop(rows.person.no)  # what is kept in memory, too
         return Receipt(*counts, self._store.scrub())
 
     def erase(self) -> Receipt:
