@@ -1,0 +1,1 @@
+"""How well does a memory remember? Published conversations, baselines, measures and one run."""
