@@ -6,6 +6,7 @@ on what others said. Letters: N memories of the user, D width, P pairs of a memo
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -14,11 +15,12 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from etalage.language.words import stem, words_of
+from etalage.language.words import CJK, stem, words_of
 from etalage.memory.facts import Fact, outdated
 
 K1, B = 1.2, 0.75
 """BM25's own: how much repeats of a word count, and how much a long text is held against it."""
+CHARACTER = re.compile(f"[{CJK}]")
 WORD = np.dtype([("word", "<u4"), ("count", "<u2")])
 
 
@@ -35,8 +37,12 @@ def hashed_words(words: Sequence[str], salt: bytes) -> NDArray[np.void]:
 
 def searched(text: str, facts: Sequence[Fact] = ()) -> list[str]:
     """Returns the words by which a text is found: its own, and what its facts are called, so that
-    "I moved to Nice" answers where somebody lives."""
-    words = [stem(word) for word in words_of(text)]
+    "I moved to Nice" answers where somebody lives.
+
+    Of Chinese, Japanese and Korean also single characters: what a question says in two words of a
+    character each, an answer says in one of both, and they share no pair.
+    """
+    words = [stem(word) for word in words_of(text)] + CHARACTER.findall(text)
     named = " ".join(fact.predicate.replace("_", " ") for fact in facts)
     return words + sorted({stem(word) for word in words_of(named)} - set(words))
 

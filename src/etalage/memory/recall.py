@@ -1,8 +1,10 @@
 """Which memories answer a question? Words and vectors together, the newer before the older.
 
-score = (m / max m + w · c / max c) · (1 - r + r · 2^(-age / half-life)) with m BM25, c cosine and r
-the share of recency, over what was known and held at the time that is asked of. Where neither a
-word nor the vector is near, nothing is: no memory is returned for want of a better one.
+s = m / max m + w · c / max c, score = (s + b · max(0, s₁ - s, s₂ / 2 - s)) · (1 - r + r · 2^(-age /
+half-life)) with m BM25, c cosine, s₁ and s₂ the best fit of those beside a memory and next but one
+in the same conversation, and r the share of recency, over what was known and held at the time that
+is asked of. Where neither a word nor the vector is near, nothing is: no memory is returned for want
+of a better one.
 Letters: N memories of the user.
 """
 
@@ -17,10 +19,13 @@ from numpy.typing import NDArray
 from etalage.memory.facts import outdated
 from etalage.memory.index import NEVER, Index
 
-CLOSENESS_WEIGHT = 0.5
+CLOSENESS_WEIGHT = 0.3
 """w. Words tell more than vectors of any encoder measured here do (docs/systems/memsim.md)."""
 NEAR = 0.35
 """Cosine from which on a memory without a word of the question is near it all the same."""
+CONTEXT_WEIGHT, TOGETHER_MS = 0.5, 600_000
+"""b: an answer repeats few words of what it answers, so what is said within ten minutes of what
+fits better is lifted towards it, never above it; nothing is found by that alone."""
 RECENCY, HALF_LIFE_MS = 0.1, 30 * 86_400_000
 """r: between two that fit alike, the newer; never a newer one that fits worse by more than that."""
 
@@ -89,13 +94,26 @@ def best(index: Index, asked: Asked) -> list[tuple[int, int, int, int, float, fl
         if not len(rows):
             return []
         words, closeness = words[rows], np.maximum(closeness[rows], 0)
-        score = _share(words) + CLOSENESS_WEIGHT * _share(closeness)
-        age = np.maximum(asked.as_of - index.columns[3][rows], 0)
+        said = index.columns[3]
+        fit = np.zeros(len(index))
+        fit[rows] = _share(words) + CLOSENESS_WEIGHT * _share(closeness)
+        score = _in_context(fit, said)[rows]
+        age = np.maximum(asked.as_of - said[rows], 0)
         score *= 1 - RECENCY + RECENCY * np.exp2(-age / HALF_LIFE_MS)
         order = np.argsort(-score, kind="stable")[: asked.k]
         columns = index.columns[:4, rows[order]].T.tolist()
         parts = np.stack([score, words, closeness])[:, order].T.tolist()
         return [(*what, *how) for what, how in zip(columns, parts, strict=True)]
+
+
+def _in_context(fit: NDArray[np.float64], said: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Lifts each memory towards what was said right before and after it: float64 (N,)."""
+    best = fit.copy()
+    for apart in (1, 2):
+        is_near = np.abs(said[apart:] - said[:-apart]) <= TOGETHER_MS
+        best[apart:] = np.maximum(best[apart:], is_near * fit[:-apart] / apart)
+        best[:-apart] = np.maximum(best[:-apart], is_near * fit[apart:] / apart)
+    return fit + CONTEXT_WEIGHT * (best - fit)
 
 
 def _share(values: NDArray[np.float32]) -> NDArray[np.float64]:
