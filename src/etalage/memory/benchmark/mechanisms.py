@@ -218,4 +218,6 @@ def maker(name: str, encoder: Encoder | None = None) -> Maker:
     return lambda folder: simple[name]()
 
 
+ENCODED = ("encoder", "etalage")
+"""Those that have an encoder."""
 NAMES = ("none", "noisy", "recent", "full", "oracle", "words", "characters", "encoder", "etalage")

@@ -94,8 +94,10 @@ class Outside:
             answer = json.loads(line)
             self._cpu_s = float(answer["cpu_s"])
         except (BrokenPipeError, ValueError, KeyError, TypeError) as error:
+            code = self._process.poll()
+            ended = "" if code is None else f"; it ended with code {code}"
             raise DataError(
                 f"{' '.join(self._command)} did not answer {what['do']!r} with a line of JSON that "
-                f"has cpu_s; got {line[:200]!r} (exit code {self._process.poll()})"
+                f"has cpu_s; got {line[:200]!r}{ended}"
             ) from error
         return dict(answer)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from etalage.errors import AnswerError
@@ -16,12 +17,17 @@ from etalage.language.request import LanguageModel, Request, Result
 from etalage.language.request import Message as Turn
 from etalage.language.untrusted import cleaned, fenced
 from etalage.memory.simulate import reading
+from etalage.memory.simulate.programs import Knowledge
 from etalage.memory.trajectory import Message, Question
 
 UNKNOWN = "unknown"
 """What a language model is told to say where the messages do not tell."""
 MOST = 1000
 """Characters of one message that a language model reads."""
+
+
+REMEMBERED = 2**16
+"""Texts whose facts are kept."""
 
 
 class Reader(Protocol):
@@ -37,13 +43,41 @@ class Reader(Protocol):
 class ProgramReader:
     """Parses the messages, and runs the program of the question."""
 
+    def __init__(self) -> None:
+        self._facts = lru_cache(REMEMBERED)(reading.facts_of)
+
     def reads(self, question: Question) -> bool:
         return question.program is not None
 
     def answer(self, question: Question, messages: Sequence[Message]) -> str | None:
         assert question.program is not None
-        known = reading.read(messages)
-        return reading.answer(question.program, known, question.time)
+        return reading.answer(question.program, self.known(messages), question.time)
+
+    def known(self, messages: Iterable[Message]) -> Knowledge:
+        """Returns what messages say; each text is parsed once, however often it comes back."""
+        found = Knowledge()
+        for message in messages:
+            if message.speaker == "user":
+                found.add(self._facts(message.text, message.time), message.time, message.id)
+        return found
+
+
+class Stale:
+    """What would have been answered once, and is wrong now, to questions about one user."""
+
+    def __init__(self, messages: Sequence[Message], reader: ProgramReader) -> None:
+        self._known = reader.known(messages)
+        changes = [rows for rows in self._known.said.values() if len(rows) > 1]
+        self._times = sorted({time for rows in changes for time, *_ in rows})
+
+    def answers(self, question: Question) -> frozenset[str]:
+        """Returns answers that were right before the question was asked and are no more; none
+        where nothing of it had changed, or it has no program."""
+        if question.program is None:
+            return frozenset()
+        times = [time for time in self._times if time <= question.time]
+        once = {reading.answer(question.program, self._known, time) for time in times}
+        return frozenset(text for text in once if text is not None and text != question.answer)
 
 
 class ModelReader:

@@ -25,9 +25,9 @@ class Side:
     """See `deletion.Residue`."""
 
     @property
-    def isolation_violations(self) -> float:
-        """Share of questions that brought back what belongs to others."""
-        return self.means["all"]["leak"].value if "all" in self.means else 0.0
+    def whole(self) -> dict[str, Mean]:
+        """Means over all questions."""
+        return self.means.get("all", {})
 
 
 @dataclass(frozen=True)
@@ -81,29 +81,37 @@ class Report:
         }
 
     def table(self) -> Table:
-        """Returns mechanisms by measures, and recall@5 by kind."""
-        kinds = sorted({kind for side in self.sides.values() for kind in side.means} - {"all"})
-        table = Table(title="Memory benchmark")
+        """Returns mechanisms by measures, over all questions."""
+        table = Table(title="What came back")
         table.add_column("mechanism")
-        for name in (*OVERALL, "write µs", "left", *kinds):
+        shown = [
+            name for name in OVERALL if any(name in side.whole for side in self.sides.values())
+        ]
+        for name in (*shown, "write µs", "left"):
             table.add_column(name, justify="right")
         for name, side in self.sides.items():
-            whole = side.means.get("all", {})
-            left = f"{side.residue['n_returned'] + side.residue['n_on_disk']}" if (
-                side.residue.get("n_forgotten")) else "–"  # fmt: skip
-            by_kind = [side.means.get(kind, {}).get("recall@5") for kind in kinds]
-            table.add_row(
-                name,
-                *(_said(whole.get(measure)) for measure in OVERALL),
-                f"{side.write_us:.0f}",
-                left,
-                *(_short(found) for found in by_kind),
-            )
+            left = side.residue.get("n_returned", 0) + side.residue.get("n_on_disk", 0)
+            said = [_said(side.whole.get(measure)) for measure in shown]
+            table.add_row(name, *said, f"{side.write_us:.0f}", str(left))
+        return table
+
+    def kinds(self, measure: str = "recall@5") -> Table:
+        """Returns mechanisms by kinds of questions, of one measure."""
+        every = {kind: None for side in self.sides.values() for kind in side.means}
+        table = Table(title=f"{measure} by kind of question")
+        table.add_column("mechanism")
+        for kind in every:
+            table.add_column(kind.replace("_", " "), justify="right")
+        for name, side in self.sides.items():
+            found = [side.means.get(kind, {}).get(measure) for kind in every]
+            table.add_row(name, *(_short(mean) for mean in found))
         return table
 
 
 OVERALL = ("recall@5", "recall@10", "all@5", "mrr", "accuracy", "abstention precision",
            "abstention recall", "stale", "leak", "tokens", "read µs")  # fmt: skip
+"""Measures of the table, in its order. The last column, what was left, are forgotten messages that
+came back or still stand in a file."""
 
 
 def _said(mean: Mean | None) -> str:
