@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from etalage.errors import DataError
+from etalage.memory.statement import DAY_MS
 from etalage.memory.trajectory import Message, Trajectory
 
 
@@ -21,8 +22,9 @@ def infused(
 ) -> Iterator[Trajectory]:
     """Yields the trajectories with `ratio` messages of others for each of their own.
 
-    One's own messages keep ids, times and order; each of the others stands somewhere between them,
-    with an id of its own and the time of the one in front of it. None is taken twice for one user.
+    One's own messages keep ids, times and order. Each of the others stands somewhere between them,
+    or up to a day before the first, with an id of its own; those in one gap are spread over it
+    evenly. None is taken twice for one user, and all come before the first question.
 
     Raises:
         DataError: for a ratio below 0, or where the others say too little.
@@ -40,21 +42,24 @@ def infused(
             )
         drawn = rng.choice(len(pool) - n_own, n_others, replace=False)
         drawn = np.where(drawn < starts[at], drawn, drawn + n_own)  # none of one's own
-        yield replace(each, messages=_mixed(each.messages, [pool[n] for n in drawn], rng))
+        yield replace(each, messages=_mixed(each, [pool[n] for n in drawn], rng))
 
 
 def _mixed(
-    own: Sequence[Message], others: Sequence[Message], rng: np.random.Generator
+    user: Trajectory, others: Sequence[Message], rng: np.random.Generator
 ) -> tuple[Message, ...]:
-    places = set(rng.choice(len(own) + len(others), len(own), replace=False).tolist())
-    kept, strange, time = iter(own), iter(others), own[0].time
-    mixed = []
-    for place in range(len(own) + len(others)):
-        if place in places:
-            message = next(kept)
-            time = message.time
-        else:
-            other = next(strange)
-            message = replace(other, id=f"{own[0].id}+{place}", time=time, facts=())
-        mixed.append(message)
+    own = user.messages
+    n_before = np.sort(rng.integers(0, len(own) + 1, len(others)))  # own messages in front of each
+    asked = min((question.time for question in user.questions), default=own[-1].time)
+    edges = [own[0].time - DAY_MS, *(message.time for message in own), max(asked, own[-1].time)]
+    mixed: list[Message] = []
+    strange = iter(others)
+    for gap in range(len(own) + 1):
+        n = int((n_before == gap).sum())
+        start, width = edges[gap], max(edges[gap + 1] - edges[gap], 0)
+        for place in range(n):
+            time = start + width * (place + 1) // (n + 1)
+            name = f"{user.user}/other-{gap}-{place}"
+            mixed.append(replace(next(strange), id=name, time=time, facts=()))
+        mixed += own[gap : gap + 1]
     return tuple(mixed)
