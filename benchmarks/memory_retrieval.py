@@ -1,5 +1,5 @@
 """Claims about what a memory brings back: MemDaily and LoCoMo rebuilt exactly, rows of the floor
-that were computed apart from this library, ours beside them, and ours beside mem0 with one embedder.
+that were computed apart from this library, ours beside them, and beside mem0 with one embedder.
 
     python benchmarks/memory_retrieval.py [--peer PEER/bin/python] [--lines FOLDER]
 

@@ -25,7 +25,8 @@ AsOf = Annotated[
 ]
 
 
-app.command()(memory_bench.simulate)
+for command in (memory_bench.simulate, memory_bench.bench):
+    app.command()(command)
 
 
 @app.command()

@@ -65,3 +65,39 @@ def simulate(
         typer.echo(f"  {faults} faults found by reading it all again")
     if faults:
         raise typer.Exit(1)
+
+
+def bench(
+    place: Annotated[
+        Path | None,
+        typer.Argument(
+            help="MemDaily's folder, locomo10.json, or JSON lines of trajectories; "
+            "simulated users by default."
+        ),
+    ] = None,
+    mechanisms: Annotated[
+        list[str] | None,
+        typer.Option("--mechanism", "-m", help="May be repeated; all by default."),
+    ] = None,
+    encoder: Annotated[
+        str, typer.Option(help="ngrams, minilm, a folder with a model, or owner/name of one.")
+    ] = "ngrams",
+    lines: Annotated[
+        Path, typer.Option(help="Where results are kept; the same command goes on from there.")
+    ] = Path("runs/memory.jsonl"),
+    seed: Seed = 0,
+) -> None:
+    """Ask memories about conversations: what they bring back, what it costs, what they forget."""
+    from rich.console import Console
+
+    from etalage.errors import RecipeError
+    from etalage.language.choose import text_encoder
+    from etalage.memory.benchmark.mechanisms import NAMES
+    from etalage.memory.benchmark.run import bench as compared
+
+    if encoder == "hashing":
+        raise RecipeError("hashing is fitted to the texts of a catalogue; use ngrams")
+    chosen = None if encoder == "ngrams" else text_encoder(encoder)
+    lines.parent.mkdir(parents=True, exist_ok=True)
+    report = compared(place, mechanisms or NAMES, lines, encoder=chosen, seed=seed)
+    Console(width=120 if not Console().is_terminal else None).print(report.table())
