@@ -100,4 +100,6 @@ def bench(
     chosen = None if encoder == "ngrams" else text_encoder(encoder)
     lines.parent.mkdir(parents=True, exist_ok=True)
     report = compared(place, mechanisms or NAMES, lines, encoder=chosen, seed=seed)
-    Console(width=120 if not Console().is_terminal else None).print(report.table())
+    console = Console()
+    wide = 20 + 14 * len(report.sides)  # a file has no width, and a terminal folds what it must
+    Console(width=console.width if console.is_terminal else wide).print(report.table())

@@ -81,18 +81,18 @@ class Report:
         }
 
     def table(self) -> Table:
-        """Returns mechanisms by measures, over all questions."""
+        """Returns measures by mechanisms, over all questions."""
         table = Table(title="What came back")
-        table.add_column("mechanism")
-        shown = [
-            name for name in OVERALL if any(name in side.whole for side in self.sides.values())
-        ]
-        for name in (*shown, "write µs", "left"):
+        table.add_column("")
+        for name in self.sides:
             table.add_column(name, justify="right")
-        for name, side in self.sides.items():
-            left = side.residue.get("n_returned", 0) + side.residue.get("n_on_disk", 0)
-            said = [_said(side.whole.get(measure)) for measure in shown]
-            table.add_row(name, *said, f"{side.write_us:.0f}", str(left))
+        for measure in OVERALL:
+            if any(measure in side.whole for side in self.sides.values()):
+                table.add_row(measure, *(_said(s.whole.get(measure)) for s in self.sides.values()))
+        table.add_row("write µs", *(f"{side.write_us:.0f}" for side in self.sides.values()))
+        left = [side.residue for side in self.sides.values()]
+        found = [some.get("n_returned", 0) + some.get("n_on_disk", 0) for some in left]
+        table.add_row("left", *map(str, found))
         return table
 
     def kinds(self, measure: str = "recall@5") -> Table:
@@ -110,7 +110,7 @@ class Report:
 
 OVERALL = ("recall@5", "recall@10", "all@5", "mrr", "accuracy", "abstention precision",
            "abstention recall", "stale", "leak", "tokens", "read µs")  # fmt: skip
-"""Measures of the table, in its order. The last column, what was left, are forgotten messages that
+"""Measures of the table, in its order. The last row, what was left, are forgotten messages that
 came back or still stand in a file."""
 
 
