@@ -203,7 +203,7 @@ def against_mem0(
     few = [replace(each, questions=_usual(each)[::EVERY]) for each in users]
     alone = [replace(users[0], questions=_usual(users[0]))]
     facts = {"peer": "mem0ai 2.2.1, Qdrant on the local disk"} | facts
-    for name, some, least in (("ten users", few, ">=10"), ("one user", alone, ">=2")):
+    for name, some, least in (("ten users", few, ">=10"), ("one user", alone, ">=5")):
         report = compare(f"LoCoMo, {name}, beside mem0", some, sides)
         ours, theirs = report.sides["etalage"], report.sides["mem0"]
         of = f"LoCoMo, {name} in a store"

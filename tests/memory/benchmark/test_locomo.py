@@ -29,7 +29,7 @@ def one() -> dict[str, object]:
         },
         "qa": [
             {"question": "When?", "answer": 2022, "evidence": ["D1:1", "D:9"], "category": 2},
-            {"question": "Why?", "evidence": [], "category": 5, "adversarial_answer": "so"},
+            {"question": "Why?", "evidence": [], "category": 5, "answer": "so"},
         ],
     }  # fmt: skip
 

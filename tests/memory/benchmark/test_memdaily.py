@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,9 @@ def test_its_defects_are_counted(folder: Path) -> None:
 
 
 def test_data_without_them_has_none() -> None:
-    assert set(defects([ANN]).values()) == {0}
+    """Two messages of one minute are in order."""
+    twice = replace(ANN, messages=(ANN.messages[0], *ANN.messages))
+    assert set(defects([ANN, twice]).values()) == {0}
 
 
 @pytest.mark.parametrize(

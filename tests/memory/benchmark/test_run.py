@@ -13,6 +13,7 @@ from tests.memory.benchmark.talks import ANN, BOB, HOUR, START, talk
 
 from etalage.errors import DataError
 from etalage.memory.benchmark.mechanisms import Everything, Kept, maker
+from etalage.memory.benchmark.readers import ProgramReader, Stale
 from etalage.memory.benchmark.report import Report
 from etalage.memory.benchmark.run import GROUP, bench, run
 from etalage.memory.simulate.stream import SimulatorConfig, simulate
@@ -176,6 +177,25 @@ def test_a_stale_answer_is_counted(tmp_path: Path) -> None:
     report = run(users, {"first": lambda _: First()}, tmp_path / "rows.jsonl")
     assert report.value("first", "stale") > 0.5
     assert report.value("first", "accuracy") < 0.5
+
+
+def test_what_changes_later_makes_nothing_stale_before() -> None:
+    config = SimulatorConfig(questions={"update": 1}, languages=("en",))
+    (user,) = (each for each in simulate(config, n_users=1))
+    (asked,) = user.questions
+    stale = Stale(user.messages, ProgramReader())
+    old = stale.answers(asked)
+    assert old
+    changed = min(said.time for said in user.messages if {said.id} in asked.evidence)
+    (before,) = old
+    assert not stale.answers(replace(asked, time=changed - 1, answer=before))
+
+
+def test_costs_of_users_are_weighed_by_what_they_said() -> None:
+    line = {"mechanism": "m", "source": "s", "rows": [], "residue": {}}
+    lines = [line | {"user": "a", "n_messages": 3, "write_us": 10.0},
+             line | {"user": "b", "n_messages": 1, "write_us": 50.0}]  # fmt: skip
+    assert Report.of_lines(lines).sides["m"].write_us == 20
 
 
 def test_the_report_is_json_and_tables(tmp_path: Path) -> None:

@@ -95,8 +95,9 @@ class Mean:
     """A mean over questions, with its 95 % interval over users."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    """None where there is one user: how users differ is unknown."""
+    high: float | None
     n: int
     """Questions that it is of."""
 
@@ -118,7 +119,7 @@ def mean(rows: Sequence[Row], value: Callable[[Row], float | None], seed: int = 
     total, count = np.array(list(sums.values()), np.float64).T  # (U,) each
     m = total.sum() / count.sum()
     z: NDArray[np.float64] = m + (total - m * count) * len(count) / count.sum()
-    low, high = interval(z, generator(seed, "memory benchmark"))
+    low, high = interval(z, generator(seed, "memory benchmark")) if len(z) > 1 else (None, None)
     return Mean(float(m), low, high, int(count.sum()))
 
 

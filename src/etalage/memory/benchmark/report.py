@@ -119,6 +119,8 @@ def _said(mean: Mean | None) -> str:
         return "–"
     if mean.value > 2:
         return f"{mean.value:.0f}"
+    if mean.low is None or mean.high is None:
+        return _short(mean)
     reach = max(mean.high - mean.value, mean.value - mean.low)
     return f"{_short(mean)} ±{reach:.3f}".replace("0.", ".")
 
