@@ -25,6 +25,8 @@ SAID = {
     "I work as a nurse": [("user", "works_as", "nurse", 1)],
     "My shoe size is 42": [("user", "shoe_size", "42", 1)],
     "my sister's birthday is 4 May, by the way": [("user.sister", "birthday", "4 May", 1)],
+    "Never show me anything from the garden": [("user", "likes", "garden", -1)],
+    "Never the same!": [],
     "I bought a blue jacket yesterday": [("user", "bought", "blue jacket", 1)],
     "I am 31 years old": [("user", "age", "31 years old", 1)],
     "我不喜欢咖啡": [("user", "likes", "咖啡", -1)],

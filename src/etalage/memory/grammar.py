@@ -161,7 +161,7 @@ def _found(text: str) -> Iterator[Fact]:
                 if _asks(sentence[0], match.start()):
                     continue
                 taken.append(match.span())
-                if match["who"] == "" and match["object"].casefold().split()[0] in NO_THING:
+                if match["who"] == "" and _names_nothing(match["object"]):
                     continue
                 polarity = -rule.polarity if match.groupdict().get("not") else rule.polarity
                 fact = _fact(rule.predicate, match, start, polarity, rule.is_single,
@@ -195,9 +195,15 @@ NO_NOUN = {
 NO_THING = {
     "again", "ask", "be", "been", "buy", "do", "ever", "forget", "gets", "give", "go", "got",
     "had", "have", "heard", "knew", "know", "let", "me", "mind", "really", "say", "seen", "tell",
-    "that", "the", "think", "this", "thought", "to", "too", "used", "was", "works", "would",
+    "that", "think", "this", "thought", "to", "too", "used", "was", "works", "would",
 }  # fmt: skip
 """After "never" these name nothing: never mind, never again."""
+
+
+def _names_nothing(said: str) -> bool:
+    """Whether the words after "never" are no thing; "the garden" is one, "the same" is none."""
+    first, *more = said.casefold().split()
+    return (more[:1] in ([], ["same"], ["way"])) if first == "the" else first in NO_THING
 
 
 def _listed(rest: str) -> list[str]:
