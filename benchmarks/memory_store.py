@@ -147,12 +147,18 @@ def alone(path: Path) -> dict[str, float]:
     write = milliseconds(
         partial(store.user(rng.choice(users)).write, sentence(rng)) for _ in range(500)
     )
+    erased = []
+    for at in range(N_USERS - 40, N_USERS):
+        user = store.user(f"user {at}")
+        erased += milliseconds(iter([user.erase])).tolist()
+        user.write_many(sentence(rng) for _ in range(N_EACH))
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "open_s": opened, "p50": float(np.percentile(took, 50)),
         "p99": float(np.percentile(took, 99)), "cold_p95": float(np.percentile(cold, 95)),
         "warm_p95": float(np.percentile(warm, 95)), "write_p95": float(np.percentile(write, 95)),
         "write_p50": float(np.percentile(write, 50)), "resident_mb": resident,
+        "erase_p95": float(np.percentile(erased, 95)),
     }  # fmt: skip
 
 
@@ -193,6 +199,7 @@ def main() -> None:
         ("write_p50", f"a durable write at {n}, p50", "ms", "<=15"),
         ("p50", f"a hybrid reading at {n}, encoding apart, p50", "ms", "<=2"),
         ("p99", f"a hybrid reading at {n}, encoding apart, p99", "ms", "<=20"),
+        ("erase_p95", "erasing a user of 100 memories until no byte is left, p95", "ms", "<=160"),
         ("warm_p95", "a reading of a user with 10,000 memories, warm, p95", "ms", "<=25"),
         ("cold_p95", "a reading of a user with 10,000 memories, cold, p95", "ms", "<=150"),
         ("open_s", f"opening {n}", "s", "<=1"),
