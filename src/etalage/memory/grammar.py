@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from etalage.memory.facts import Fact
 from etalage.memory.statement import Statement
 
-SENTENCE = re.compile(r"[^.!?;\n。！？；]+")
+SENTENCE = re.compile(r"(?:(?!\s{10})[^.!?;\n。！？；])+")
+"""Up to its mark, or to ten spaces: the rules would read a long run of them once from each of its
+places, so that one text could keep the writer for minutes."""
 OBJECT = r"(?P<object>[^,.!?;\n，。！？；]{1,80}?)"
 """Up to the next mark: a list of things is one object."""
 END = (
