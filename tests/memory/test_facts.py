@@ -108,6 +108,10 @@ def test_order_of_writing_does_not_matter_and_later_facts_change_nothing_before(
         {"polarity": 0},
         {"strength": 0.0},
         {"strength": 1.5},
+        {"predicate": "half \ud83c"},
+        {"valid_from": "soon"},
+        {"valid_to": 2.5},
+        {"valid_to": 2**60},
     ],
 )
 def test_a_fact_that_says_nothing_is_refused(parts: dict[str, object]) -> None:

@@ -87,6 +87,8 @@ def test_what_is_no_text_is_refused(store: MemoryStore, given: object, reason: s
         {"said_at": 1.5},
         {"until": True},
         {"meta": {"a": {1, 2}}},
+        {"key": 7},
+        {"key": "half \ud83c"},
     ],
 )
 def test_a_wrong_part_is_named(parts: dict[str, object]) -> None:
@@ -94,7 +96,7 @@ def test_a_wrong_part_is_named(parts: dict[str, object]) -> None:
         Statement("text", **parts)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["", "  ", "x" * 501, 7, None])
+@pytest.mark.parametrize("name", ["", "  ", "x" * 501, 7, None, "half \ud83c", "Zo\udce9"])
 def test_a_user_is_named_by_a_text(store: MemoryStore, name: object) -> None:
     with pytest.raises(DataError, match="a user is named"):
         store.user(name)  # type: ignore[arg-type]

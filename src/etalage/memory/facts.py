@@ -16,6 +16,17 @@ from etalage.errors import DataError
 Origin = Literal["given", "grammar", "model"]
 
 
+def is_unicode(text: object) -> bool:
+    """Whether it is a text, with no halves of characters: those cannot be written down."""
+    if not isinstance(text, str):
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Subject, predicate and object, with when it is true.
@@ -47,8 +58,12 @@ class Fact:
     def __post_init__(self) -> None:
         for name in ("subject", "predicate", "object"):
             value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip():
-                raise DataError(f"the {name} of a fact must be a text with a word; got {value!r}")
+            if not is_unicode(value) or not value.strip():
+                raise DataError(f"the {name} of a fact must be a text with a word; got {value!a}")
+        for name in ("valid_from", "valid_to"):
+            time = getattr(self, name)
+            if time is not None and not (type(time) is int and abs(time) < 2**53):
+                raise DataError(f"{name} of a fact must be milliseconds UTC; got {time!r}")
         if self.polarity not in (-1, 1) or not 0 < self.strength <= 1:
             raise DataError(
                 "expected a polarity of 1 or -1 and a strength in (0, 1]; got polarity "

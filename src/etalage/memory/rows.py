@@ -54,7 +54,7 @@ class Rows:
         return found[0][0] - self._base if found else None
 
     def _hashed(self, key: str) -> bytes:
-        return hmac.digest(self.person.salt, key.encode("utf-8", "replace"), "sha256")[:16]
+        return hmac.digest(self.person.salt, key.encode(), "sha256")[:16]
 
     def _seal(self, plain: bytes) -> bytes:
         return self._cipher.seal(self.person.salt, plain)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import orjson
 
 from etalage.errors import DataError
-from etalage.memory.facts import Fact
+from etalage.memory.facts import Fact, is_unicode
 
 Kind = Literal["turn", "fact", "event"]
 Source = Literal["user", "assistant", "shop"]
@@ -54,6 +54,8 @@ class Statement:
             value = getattr(self, name)
             if value is not None and not (type(value) is int and 0 <= value < 2**53):
                 raise DataError(f"{name} must be milliseconds UTC since 1970; got {value!r}")
+        if self.key is not None and not is_unicode(self.key):
+            raise DataError(f"the key of a statement must be a text; got {self.key!a}")
         try:
             orjson.dumps(self.meta)
         except TypeError as error:

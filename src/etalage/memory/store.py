@@ -24,6 +24,7 @@ from etalage.errors import DataError
 from etalage.language.encoder import Encoder
 from etalage.language.ngrams import NgramEncoder
 from etalage.memory.database import Database, Person
+from etalage.memory.facts import is_unicode
 from etalage.memory.index import Index, hashed_words, searched
 from etalage.memory.rows import Rows
 from etalage.memory.sealing import Cipher, Unsealed
@@ -106,8 +107,9 @@ class MemoryStore:
         Raises:
             DataError: for a name that is no text, or has no character.
         """
-        if not isinstance(name, str) or not name.strip() or len(name) > 500:
-            raise DataError(f"a user is named by a text of 1 to 500 characters; got {name!r:.80}")
+        # two names with different halves of characters would be hashed as one
+        if not is_unicode(name) or not name.strip() or len(name) > 500:
+            raise DataError(f"a user is named by a text of 1 to 500 characters; got {name!a:.80}")
         return UserMemory(self, name)
 
     def write_many(self, statements: Iterable[tuple[str, Statement]]) -> list[int]:
@@ -185,7 +187,7 @@ class MemoryStore:
 
     def hashed(self, name: str) -> bytes:
         """Returns what stands in the file for a user."""
-        return hmac.digest(self.key, b"user " + name.encode("utf-8", "replace"), "sha256")
+        return hmac.digest(self.key, b"user " + name.encode(), "sha256")
 
     def scrub(self) -> bool:
         """Cuts the log to nothing; says whether that was possible."""

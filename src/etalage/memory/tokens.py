@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 
 from etalage.errors import DataError
+from etalage.memory.facts import is_unicode
 
 SEAL = 32
 """Bytes of a seal."""
@@ -16,8 +17,10 @@ def issue(key: bytes, user: str, until: int) -> str:
     """Returns a token of a user that is good until then (ms UTC).
 
     Raises:
-        DataError: for a key of less than 16 bytes, which could be guessed.
+        DataError: for a key of less than 16 bytes, which could be guessed, or for no text.
     """
+    if not is_unicode(user):
+        raise DataError(f"a user is named by a text; got {user!a:.80}")
     if len(key) < 16:
         raise DataError(f"the key has {len(key)} bytes; give at least 16, drawn at random")
     said = f"{until} {user}".encode()
