@@ -107,6 +107,20 @@ def test_what_is_forgotten_meanwhile_stays_forgotten(store: MemoryStore) -> None
     assert list(ann.memories()) == ann.beliefs() == []
 
 
+def test_what_is_erased_meanwhile_is_not_learned_of_what_has_its_number_now(
+    store: MemoryStore,
+) -> None:
+    ann = store.user("ann")
+    ann.write(TEXT)
+
+    def begin_again() -> None:
+        ann.erase()
+        assert ann.write("Good morning") == 1
+
+    assert extract(ann, Scripted({"cello": answer(proposal())}, meanwhile=begin_again)).n_facts == 0
+    assert ann.get(1).facts == ()
+
+
 def test_only_what_is_not_understood_yet_is_asked_about_and_equal_words_once(
     store: MemoryStore,
 ) -> None:

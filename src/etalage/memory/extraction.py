@@ -150,5 +150,5 @@ def extract(user: UserMemory, model: LanguageModel, *, progress: bool = False) -
             n_failed += 1
             continue
         n_refused += refused
-        n_facts += sum(user.learn(memory.number, facts) for memory in same)
+        n_facts += sum(user.learn(memory, facts) for memory in same)
     return Extraction(len(asked), n_facts, n_refused, n_failed)

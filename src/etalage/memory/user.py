@@ -184,12 +184,14 @@ class UserMemory:
                 store.shelf.drop(rows.person.no)
         return Receipt(*counts, store.scrub())
 
-    def learn(self, number: int, facts: Sequence[Fact]) -> int:
+    def learn(self, memory: Memory, facts: Sequence[Fact]) -> int:
         """Adds facts that were found in a memory later; returns how many, 0 where the memory has
         been forgotten meanwhile."""
+        number = memory.number
         with self._store.change(self.name) as rows:
             found = list(rows.memories(number, number)) if rows is not None and facts else []
-            if rows is None or not found:
+            # after an erasure numbers begin again, and this one may be of something else
+            if rows is None or not found or not _is_same(found[0], memory):
                 return 0
             rows.reread(found[0], (*found[0].facts, *facts))
             rows.trail.add(rows.now, "learned", [number], "")
@@ -229,6 +231,10 @@ class UserMemory:
         """Returns what was done with the memories, and whether the chain of seals is whole."""
         with self._store.view(self.name) as rows:
             return ([], True) if rows is None else rows.trail.acts()
+
+
+def _is_same(one: Memory, other: Memory) -> bool:
+    return (one.text, one.recorded_at) == (other.text, other.recorded_at)
 
 
 def _statement(given: str | Statement, parts: dict[str, Any]) -> Statement:
