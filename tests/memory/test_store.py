@@ -243,7 +243,65 @@ def test_who_was_erased_is_not_brought_back_by_an_old_export(
     assert ann.load(list(ann.export())) == 1
 
 
-@pytest.mark.parametrize("lines", [[], [b"{}"], [b"no json"], [b'{"exported_at":1}', b'{"a":1}']])
+def test_exports_of_two_accounts_are_joined(store: MemoryStore) -> None:
+    """Number 1 of each is another memory."""
+    for name, text in (("one", "I like jazz"), ("other", "I own a cat")):
+        store.user(name).write(text)
+    joined = store.user("joined")
+    for name in ("one", "other", "one"):
+        assert joined.load(list(store.user(name).export())) == 1
+    assert [memory.text for memory in joined.memories()] == ["I like jazz", "I own a cat"]
+
+
+def test_an_erasure_while_an_export_is_loaded_is_kept(
+    store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = store.user("ann")
+    ann.write("I like jazz")
+    lines, encode = list(ann.export()), store.encoder.encode
+    clock.now += 1000
+
+    def erasing(texts: Sequence[str]) -> np.ndarray:  # is called in the middle of loading
+        ann.erase()
+        return encode(texts)
+
+    monkeypatch.setattr(store.encoder, "encode", erasing)
+    with pytest.raises(ErasedError):
+        ann.load(lines)
+    assert ann.count() == 0
+
+
+def test_who_was_erased_where_nothing_was_known_is_not_brought_there(
+    store: MemoryStore, tmp_path: Path, clock: Clock
+) -> None:
+    with MemoryStore(tmp_path / "old.sqlite", clock=clock) as old:
+        old.user("ann").write("I like jazz")
+        lines = list(old.user("ann").export())
+    clock.now += 1000
+    store.user("ann").erase()
+    clock.now -= 5000  # a clock set back does not take an erasure back
+    store.user("ann").erase()
+    with pytest.raises(ErasedError):
+        store.user("ann").load(lines)
+
+
+HEAD = b'{"exported_at":1}'
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [b"{}"],
+        [b"no json"],
+        [b"7"],
+        [HEAD, b'{"a":1}'],
+        [HEAD, b'"text"'],
+        [HEAD, b"[]"],
+        [HEAD, b'{"facts":[{"predicate":"likes","object":"tea","span":[0,1],"origin":7}],'
+               b'"text":"I like tea","number":1,"recorded_at":1}'],
+    ],
+)  # fmt: skip
 def test_what_is_no_export_is_refused(store: MemoryStore, lines: list[bytes]) -> None:
     with pytest.raises(DataError, match="no export"):
         store.user("ann").load(lines)

@@ -6,12 +6,14 @@ The first line is a head that tells when they were made; each other line is a me
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, get_args
 
 import orjson
 
 from etalage.errors import DataError
-from etalage.memory.facts import Fact
+from etalage.memory.facts import Fact, Origin
 from etalage.memory.statement import Memory, Statement
 
 
@@ -36,12 +38,16 @@ def imported(lines: Iterable[bytes]) -> tuple[int, list[Statement]]:
     try:
         made_at = int(orjson.loads(next(read, b""))["exported_at"])
         return made_at, [_statement(orjson.loads(line)) for line in read]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"these lines are no export of memories: {error}") from error
 
 
 def _statement(said: dict[str, Any]) -> Statement:
     facts = tuple(Fact(**(fact | {"span": tuple(fact["span"])})) for fact in said.pop("facts"))
-    number = said.pop("number")
-    said.pop("recorded_at")
-    return Statement(**said, facts=facts, key=f"export {number}")
+    number, recorded_at = said.pop("number"), said.pop("recorded_at")
+    if not all(fact.origin in get_args(Origin) for fact in facts):
+        raise ValueError(f"a fact is {', '.join(get_args(Origin))}")
+    statement = Statement(**said, facts=facts)
+    # its number alone would be that of another memory in another export
+    seen = blake2b(statement.text.encode(), digest_size=16).hexdigest()
+    return replace(statement, key=f"export {number} {recorded_at} {seen}")

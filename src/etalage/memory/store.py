@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from etalage.errors import DataError
+from etalage.errors import DataError, ErasedError
 from etalage.language.encoder import Encoder
 from etalage.language.ngrams import NgramEncoder
 from etalage.memory.database import Database, Person
@@ -112,11 +112,18 @@ class MemoryStore:
             raise DataError(f"a user is named by a text of 1 to 500 characters; got {name!a:.80}")
         return UserMemory(self, name)
 
-    def write_many(self, statements: Iterable[tuple[str, Statement]]) -> list[int]:
+    def write_many(
+        self, statements: Iterable[tuple[str, Statement]], *, exported_at: int | None = None
+    ) -> list[int]:
         """Writes what several users said, all of it or nothing; returns the memories' numbers.
+
+        Args:
+            statements: each with its user.
+            exported_at: when they were exported (ms UTC), where they were.
 
         Raises:
             DataError: where one was said more than a day ahead of the clock.
+            ErasedError: where a user was erased after they were exported.
             CapacityError: where the disk is full or cannot be written.
         """
         pairs = [(self.user(name).name, statement) for name, statement in statements]
@@ -127,12 +134,19 @@ class MemoryStore:
         numbers = [self._echoed(name, statement) for name, statement in pairs]
         with self.database.writing() as run:
             for name, every in places.items():
+                if exported_at is not None:  # here, where no erasure can come between any more
+                    self._check_erased(run, name, exported_at)
                 rows = self.rows(run, name) or self._new_rows(run, name)
                 mine = [place for place in every if not numbers[place]]
                 found = rows.write([(pairs[place][1], vectors[place]) for place in mine])
                 for place, number in zip(mine, found, strict=True):
                     numbers[place] = number
         return numbers
+
+    def _check_erased(self, run: Any, name: str, exported_at: int) -> None:
+        erased = run("SELECT at FROM erased WHERE name = ?", (self.hashed(name),)).fetchall()
+        if erased and exported_at <= erased[0][0]:
+            raise ErasedError("this user was erased after the export was made; nothing is loaded")
 
     def _echoed(self, name: str, statement: Statement) -> int:
         """The memory that an assistant only repeats, 0 where it says something of its own: what

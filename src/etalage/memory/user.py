@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etalage.errors import DataError, ErasedError
+from etalage.errors import DataError
 from etalage.memory.exporting import exported, exported_head, imported
 from etalage.memory.facts import Belief, Fact, beliefs
 from etalage.memory.index import NEVER, hashed_words, searched
@@ -175,13 +175,15 @@ class UserMemory:
     def erase(self) -> Receipt:
         """Forgets the user: memories, trail and salt. Only a hash of the name stays, by which an
         import of what was exported before is refused."""
-        store, counts = self._store, (0, 0)
+        store, counts, at = self._store, (0, 0), self._store.clock()
         with store.database.writing() as run:
             if (rows := store.rows(run, self.name)) is not None:
-                counts = rows.erase()
-                erased = (store.hashed(self.name), rows.now)
-                run("INSERT OR REPLACE INTO erased VALUES (?, ?)", erased)
+                counts, at = rows.erase(), rows.now
                 store.shelf.drop(rows.person.no)
+            # also of who is not known: an export may lie elsewhere
+            run("INSERT INTO erased VALUES (?, ?) "
+                "ON CONFLICT(name) DO UPDATE SET at = max(at, excluded.at)",
+                (store.hashed(self.name), at))  # fmt: skip
         return Receipt(*counts, store.scrub())
 
     def learn(self, memory: Memory, facts: Sequence[Fact]) -> int:
@@ -220,12 +222,8 @@ class UserMemory:
             ErasedError: where the user was erased after the export was made.
         """
         exported_at, statements = imported(lines)
-        with self._store.database.reading() as run:
-            name = (self._store.hashed(self.name),)
-            erased = run("SELECT at FROM erased WHERE name = ?", name).fetchall()
-        if erased and exported_at <= erased[0][0]:
-            raise ErasedError("this user was erased after the export was made; nothing is loaded")
-        return len(self.write_many(statements))
+        given = [(self.name, statement) for statement in statements]
+        return len(self._store.write_many(given, exported_at=exported_at))
 
     def trail(self) -> tuple[Sequence[Act], bool]:
         """Returns what was done with the memories, and whether the chain of seals is whole."""
