@@ -3,9 +3,10 @@
 from concurrent.futures import Future
 from pathlib import Path
 
+import apsw
 import pytest
 
-from etalage.errors import DataError
+from etalage.errors import CapacityError, DataError
 from etalage.memory.statement import Statement
 from etalage.memory.store import MemoryStore, now_ms
 from etalage.memory.writer import Writer
@@ -37,6 +38,45 @@ def test_nothing_is_written_after_everything_before_it(tmp_path: Path) -> None:
             writer.write("ann", Statement(f"statement {n}"))
         writer.write_many("ann", []).result(30)
         assert store.user("ann").count() == 700
+
+
+def test_a_file_that_another_process_keeps_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def kept(given: list[object]) -> list[int]:
+        tried.append(len(given))
+        raise CapacityError("another process has been writing") from apsw.BusyError("busy")
+
+    with MemoryStore(tmp_path / "memory.sqlite") as store, Writer(store) as writer:
+        with store.database.outside():
+            futures = [writer.write("ann", Statement(f"number {n}")) for n in range(50)]
+            monkeypatch.setattr(store, "write_many", kept)
+        for future in futures:
+            with pytest.raises(CapacityError):
+                future.result(20)
+    assert len(tried) <= 2, "else fifty people wait fifty times as long"
+
+
+def test_an_error_that_was_not_foreseen_is_of_its_statement_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MemoryStore(tmp_path / "memory.sqlite") as store, Writer(store) as writer:
+        encode = store.encoder.encode
+
+        def failing(texts: list[str]) -> object:
+            if "bad" in texts:
+                raise RuntimeError("not foreseen")
+            return encode(texts)
+
+        monkeypatch.setattr(store.encoder, "encode", failing)
+        with store.database.outside():
+            said = ["one", "bad", "two", "three"]
+            one, bad, *others = [writer.write("ann", Statement(text)) for text in said]
+        with pytest.raises(RuntimeError):
+            bad.result(20)
+        assert [one.result(20), *(other.result(20) for other in others)] == [1, 2, 3]
 
 
 def test_a_future_that_was_given_up_is_no_failure(tmp_path: Path) -> None:

@@ -15,9 +15,12 @@ from itertools import islice
 from queue import Empty, Queue
 from types import TracebackType
 
-from etalage.errors import EtalageError
+from etalage.errors import naming_extras
 from etalage.memory.statement import Statement
 from etalage.memory.store import MemoryStore
+
+with naming_extras():
+    import apsw
 
 AT_ONCE = 512
 """Statements of one commit; they share the wait for the disk."""
@@ -104,7 +107,8 @@ class Writer:
         try:
             numbers = iter(self._store.write_many(pairs))
         except Exception as error:
-            if len(batch) > 1 and isinstance(error, EtalageError):
+            # a file that another process keeps is of no statement: alone, each would wait as long
+            if len(batch) > 1 and not isinstance(error.__cause__, apsw.BusyError):
                 return False
             for entry in batch:
                 entry.numbers.set_exception(error)
