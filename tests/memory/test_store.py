@@ -184,10 +184,12 @@ def test_a_file_with_a_key_needs_it(tmp_path: Path) -> None:
     path, key = tmp_path / "m.sqlite", b"0123456789abcdef"
     with MemoryStore(path, key=key) as store:
         store.user("ann").write("I like jazz")
+    n_open = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(DataError, match="give the same one"):
         MemoryStore(path)
     with pytest.raises(DataError, match="not the one"):
         MemoryStore(path, key=b"another key 1234")
+    assert len(list(Path("/proc/self/fd").iterdir())) == n_open
     with MemoryStore(path, key=key) as store:
         assert len(store.user("ann").read("jazz")) == 1
     assert key not in path.read_bytes()

@@ -1,4 +1,4 @@
-"""A token names one user, whatever the name holds, and nobody makes or changes one without the key."""
+"""A token names one user, whatever the name holds; nobody makes one without the key."""
 
 from __future__ import annotations
 

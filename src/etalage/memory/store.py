@@ -70,11 +70,15 @@ class MemoryStore:
         self.encoder = encoder or NgramEncoder()
         self.cipher = cipher or Unsealed()
         self.clock = clock
-        with self.database.writing() as run:
-            self.key = self._checked_key(run, key)
-            run("INSERT OR IGNORE INTO encoder(fingerprint) VALUES (?)", (self._fingerprint,))
-            rows = run("SELECT no FROM encoder WHERE fingerprint = ?", (self._fingerprint,))
-            self._encoder_no: int = rows.fetchall()[0][0]
+        try:
+            with self.database.writing() as run:
+                self.key = self._checked_key(run, key)
+                run("INSERT OR IGNORE INTO encoder(fingerprint) VALUES (?)", (self._fingerprint,))
+                rows = run("SELECT no FROM encoder WHERE fingerprint = ?", (self._fingerprint,))
+                self._encoder_no: int = rows.fetchall()[0][0]
+        except BaseException:
+            self.database.close()
+            raise
         self.shelf = Shelf(self._new_index, int(cache_mb * 2**20))
 
     def _new_index(self) -> Index:
