@@ -6,11 +6,13 @@ import random
 import threading
 from pathlib import Path
 
+import apsw
 import numpy as np
 import pytest
 from tests.memory.conftest import Clock
 
 from etalage.memory.facts import Fact
+from etalage.memory.scrubbing import PageFile
 from etalage.memory.statement import Statement
 from etalage.memory.store import MemoryStore
 from etalage.memory.upkeep import verify
@@ -143,6 +145,29 @@ def test_a_view_that_began_before_does_not_hold_up_the_writer_for_good(tmp_path:
             assert (receipt.n_memories, receipt.is_scrubbed) == (1, False)
         assert store.scrub()
         assert on_disk(path, forms) == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "no space"), apsw.FullError("full")])
+def test_a_disk_that_fails_after_forgetting_does_not_say_that_nothing_was_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def failing(*given: object) -> None:
+        raise error
+
+    path, text = tmp_path / "m.sqlite", secret(random.Random(5))
+    with MemoryStore(path) as store:
+        ann = store.user("ann")
+        number = ann.write(text)
+        forms = needles(store, "ann", text)
+        with monkeypatch.context() as broken:
+            broken.setattr(PageFile, "clear_gaps", failing)
+            receipt = ann.forget(number)
+            assert (receipt.n_memories, receipt.is_scrubbed) == (1, False)
+            assert not store.scrub()
+        assert ann.count() == 0
+        assert ann.forget(number).is_scrubbed
+        assert on_disk(path, forms) == []
+        monkeypatch.setattr(PageFile, "clear_gaps", failing)  # and closing is no error then
 
 
 def test_an_index_in_memory_forgets_too(tmp_path: Path) -> None:

@@ -197,13 +197,19 @@ class Database:
 
     def scrub(self) -> bool:
         """Writes the log back, clears what lies between rows, and cuts the log to nothing; says
-        whether that was possible in time. Readers in the middle of a view hold it up.
+        whether that was possible in time. Readers in the middle of a view hold it up, and a disk
+        that fails or is full prevents it.
         """
         deadline = monotonic() + self.scrub_seconds
         while True:
-            with self._lock, telling(self.path), suppress(apsw.BusyError, apsw.LockedError):
-                if self._written_back() and not self._checkpoint("TRUNCATE")[0]:
-                    return True
+            with self._lock:
+                try:
+                    if self._written_back() and not self._checkpoint("TRUNCATE")[0]:
+                        return True
+                except (apsw.BusyError, apsw.LockedError):
+                    pass
+                except (apsw.Error, OSError):
+                    return False  # what was forgotten before is: an error would say that it is not
             if monotonic() > deadline:
                 return False
             sleep(0.005)
@@ -253,7 +259,7 @@ class Database:
         with self._lock:
             if not self._open:
                 return
-            with suppress(apsw.Error):
+            with suppress(apsw.Error, OSError):
                 self._written_back()
                 self._checkpoint("TRUNCATE")
             with self._pool:

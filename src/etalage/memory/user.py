@@ -36,7 +36,8 @@ class Receipt:
     n_facts: int
     is_scrubbed: bool
     """Whether its bytes are gone from the file and its log; False where another process was in the
-    middle of reading: `store.scrub()` tries again, and so does every further act of forgetting."""
+    middle of reading, or the disk failed: `store.scrub()` tries again, and so does every further
+    act of forgetting."""
 
 
 class UserMemory:
