@@ -180,6 +180,7 @@ def test_an_index_in_memory_forgets_too(tmp_path: Path) -> None:
         assert [hit.number for hit in ann.read("jazz opera")] == [2]
         with store.view("ann") as rows:
             assert rows is not None
-            index = store.shelf.index(rows)
+            with store.shelf.index(rows) as index:
+                pass
         assert len(index) == len(index.facts) == 1
         assert np.count_nonzero(np.linalg.norm(index.vectors, axis=1)) == 1

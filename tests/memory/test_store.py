@@ -434,6 +434,33 @@ def test_threads_read_while_others_write(store: MemoryStore) -> None:
     assert problems == []
 
 
+def test_an_answer_is_of_one_moment_whatever_is_written_meanwhile(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is new takes the place of the old in the index, but is not in the view yet."""
+    from etalage.memory import user
+
+    ann, best = store.user("ann"), user.best
+    ann.write("I live in Lyon")
+
+    def move() -> None:
+        ann.write("I moved to Nice")
+        ann.read("where do I live?")
+
+    moving = threading.Thread(target=move)
+
+    def interrupted(*given: object) -> object:
+        monkeypatch.undo()
+        moving.start()
+        moving.join(0.5)
+        return best(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(user, "best", interrupted)
+    assert [hit.text for hit in ann.read("where do I live?", k=1)] == ["I live in Lyon"]
+    moving.join()
+    assert [hit.text for hit in ann.read("where do I live?", k=1)] == ["I moved to Nice"]
+
+
 NAMES = ["ann", "bob", "cleo", "dan", "eve", "fay"]
 
 

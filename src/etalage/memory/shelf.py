@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from etalage.memory.index import Index
 from etalage.memory.rows import Rows
@@ -22,8 +23,9 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._indices)
 
-    def index(self, rows: Rows) -> Index:
-        """What is searched of a user, as of the view of the rows.
+    @contextmanager
+    def index(self, rows: Rows) -> Iterator[Index]:
+        """What is searched of a user, as of the view of the rows, for as long as it is lent.
 
         After writing, what is new is added; after forgetting, all is read again. A view that is
         older than what is kept reads for itself alone.
@@ -40,14 +42,17 @@ class Shelf:
             if index.version < person.version:
                 index.append(rows.indexed(index.last), rows.facts(index.last))
                 index.version, index.last = person.version, person.last
+            self._put_back(person.no, index)
+            yield index  # locked: a newer view would add what this one does not have
+
+    def _put_back(self, no: int, index: Index) -> None:
         with self._lock:
             n_bytes = index.n_bytes
-            replaced = self._indices.pop(person.no, (index, 0))
-            self._indices[person.no] = index, n_bytes
+            replaced = self._indices.pop(no, (index, 0))
+            self._indices[no] = index, n_bytes
             self._held += n_bytes - replaced[1]
             while self._held > self._most and len(self._indices) > 1:
                 self._held -= self._indices.popitem(last=False)[1][1]
-        return index
 
     def drop(self, no: int) -> None:
         """Takes a user's off."""

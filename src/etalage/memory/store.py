@@ -160,8 +160,7 @@ class MemoryStore:
         with self.view(name) as rows:
             if rows is None:
                 return 0
-            index = self.shelf.index(rows)
-            with index.lock:
+            with self.shelf.index(rows) as index:
                 return index.echoed(hashed_words(searched(statement.text), rows.person.salt))
 
     @contextmanager

@@ -104,9 +104,11 @@ class UserMemory:
                 None if kinds is None else [KINDS.index(kind) for kind in kinds],
                 None if sources is None else [SOURCES.index(source) for source in sources],
             )
+            with store.shelf.index(rows) as index:
+                found = best(index, asked)
             hits = [
                 Hit(number, text, KINDS[kind], SOURCES[source], said_at, *scores)
-                for number, kind, source, said_at, *scores in best(store.shelf.index(rows), asked)
+                for number, kind, source, said_at, *scores in found
                 if (text := rows.text(number)) is not None
             ]
         if actor is not None:
