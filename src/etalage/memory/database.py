@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from etalage.errors import CapacityError, DataError, naming_extras
+from etalage.errors import DataError, naming_extras
+from etalage.memory.disk import WAIT_MS, make_private, telling
 from etalage.memory.scrubbing import PageFile, logged_pages
+from etalage.memory.turns import Turns
 
 with naming_extras():
     import apsw
@@ -59,8 +61,6 @@ OF_A_USER = ("memory", "text", "fact", "audit")
 """Tables whose ids begin with the user."""
 AT_ONCE_MS = 20
 """How long writing the log back waits for readers before it is tried again, or put off."""
-WAIT_MS = 10_000
-"""How long a statement waits for another process that is writing."""
 
 
 PAGE_SIZE = 8192
@@ -96,23 +96,23 @@ class Database:
     """The file; one connection writes, others read beside it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        if not path.parent.is_dir():
+            raise DataError(f"there is no folder {path.parent}; make it, or name another file")
+        # of a link, SQLite keeps the log beside the file itself; and a process may go elsewhere
+        self.path = path = path.resolve()
         self.scrub_seconds = SCRUB_SECONDS
         self._lock = threading.RLock()
         self._idle: list[Any] = []
-        self._pool = threading.Lock()  # of its own: readers must not wait for the writer's disk
         self._open = True
-        if not path.parent.is_dir():
-            raise DataError(f"there is no folder {path.parent}; make it, or name another file")
         make_private(path)
-        with telling(path):
+        with telling(path), ExitStack() as undo:
             self._writer = self._connect()
-            try:
-                self._prepare()
-                self._pages = PageFile(path)
-            except BaseException:
-                self._writer.close()
-                raise
+            undo.callback(self._writer.close)
+            self._turns = Turns(path.with_name(f"{path.name}-lock"))
+            undo.callback(self._turns.close)
+            self._prepare()
+            self._pages = PageFile(path)
+            undo.pop_all()
 
     def _connect(self) -> Any:
         connection = apsw.Connection(str(self.path))
@@ -155,7 +155,9 @@ class Database:
         Raises:
             CapacityError: where the disk is full or may not be written; nothing was kept.
         """
-        with self._lock, telling(self.path):
+        with self._lock, telling(self.path), self._turns.mine(WAIT_MS / 1000) as came:
+            if not came:
+                raise apsw.BusyError("it is another's turn")
             run = self._writer.execute
             run("BEGIN IMMEDIATE")
             try:
@@ -174,7 +176,7 @@ class Database:
     def reading(self) -> Iterator[Any]:
         """One view of the file, whatever is written meanwhile; yields what runs a statement."""
         with telling(self.path):
-            with self._pool:
+            with self._lock:
                 connection = self._idle.pop() if self._idle else None
             connection = connection or self._connect()
             try:
@@ -183,7 +185,7 @@ class Database:
             finally:
                 with suppress(apsw.Error):
                     connection.execute("ROLLBACK")
-                with self._pool:
+                with self._lock:
                     if self._open:
                         self._idle.append(connection)
                     else:
@@ -204,8 +206,9 @@ class Database:
         while True:
             with self._lock:
                 try:
-                    if self._written_back() and not self._checkpoint("TRUNCATE")[0]:
-                        return True
+                    with self._turns.mine(AT_ONCE_MS / 1000) as came:
+                        if came and self._written_back() and not self._checkpoint("TRUNCATE")[0]:
+                            return True
                 except (apsw.BusyError, apsw.LockedError):
                     pass
                 except (apsw.Error, OSError):
@@ -215,12 +218,16 @@ class Database:
             sleep(0.005)
 
     def _written_back(self) -> bool:
-        """Writes the whole log into the file and clears the gaps of its pages, unless a reader or
-        another writer is in the way."""
-        pages = logged_pages(self._log, PAGE_SIZE)
+        """Writes the whole log into the file and clears the gaps of its pages, unless a reader is
+        in the way. Whoever asks for it has the turn."""
+        was_unfinished = self._turns.is_unfinished
+        # first: of what somebody without our turns writes after this, the pages are not known
         version = self._value("PRAGMA data_version")
+        pages = None if was_unfinished else logged_pages(self._log, PAGE_SIZE)
+        self._turns.mark(is_unfinished=True)
         busy, logged, copied = self._checkpoint("FULL")
         if busy or logged != copied:
+            self._turns.mark(is_unfinished=was_unfinished)  # the log is still the whole log
             return False
         run = self._writer.execute
         run("BEGIN IMMEDIATE")
@@ -235,6 +242,7 @@ class Database:
         finally:
             if self._writer.in_transaction:
                 run("ROLLBACK")
+        self._turns.mark(is_unfinished=False)
         run("PRAGMA shrink_memory").fetchall()  # and so does this connection
         return True
 
@@ -259,49 +267,12 @@ class Database:
         with self._lock:
             if not self._open:
                 return
-            with suppress(apsw.Error, OSError):
-                self._written_back()
-                self._checkpoint("TRUNCATE")
-            with self._pool:
-                self._open = False
-                while self._idle:
-                    self._idle.pop().close()
+            with suppress(apsw.Error, OSError), self._turns.mine(AT_ONCE_MS / 1000) as came:
+                if came and self._written_back():
+                    self._checkpoint("TRUNCATE")
+            self._open = False
+            while self._idle:
+                self._idle.pop().close()
             self._writer.close()
             self._pages.close()
-
-
-def make_private(path: Path) -> None:
-    """Makes a file that its owner alone can read, where there is none; its log gets its rights."""
-    if not path.exists():
-        with suppress(OSError):  # SQLite says better what is wrong
-            path.touch(0o600)
-
-
-@contextmanager
-def telling(path: Path) -> Iterator[None]:
-    """Says what is wrong with the disk or the file in words that help."""
-    try:
-        yield
-    except apsw.FullError as error:
-        raise CapacityError(
-            f"the disk of {path} is full: nothing of this was kept, everything before was; "
-            "make room and write it again"
-        ) from error
-    except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError) as error:
-        raise CapacityError(
-            f"{path} cannot be written: {error}; nothing of this was kept; check the rights of "
-            "the file and of its folder, and whether the disk is mounted read-only"
-        ) from error
-    except (apsw.IOError, OSError) as error:
-        raise CapacityError(
-            f"the disk of {path} failed or cannot be written: {error}; nothing of this was kept"
-        ) from error
-    except apsw.BusyError as error:
-        raise CapacityError(
-            f"another process has been writing to {path} for {WAIT_MS / 1000:g} s; nothing of "
-            "this was kept; try again"
-        ) from error
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise DataError(
-            f"{path} is damaged or no memory: {error}; restore a backup, or name another file"
-        ) from error
+            self._turns.close()

@@ -71,8 +71,11 @@ class PageFile:
             else:
                 os.close(handle)
 
-    def clear_gaps(self, pages: set[int], page_size: int) -> None:
-        """Fills the unused bytes of pages with zeros; nobody may write to the file meanwhile."""
+    def clear_gaps(self, pages: set[int] | None, page_size: int) -> None:
+        """Fills the unused bytes of pages with zeros, of all where None is given; nobody may write
+        to the file meanwhile."""
+        if pages is None:
+            pages = set(range(1, os.fstat(self._handle).st_size // page_size + 1))
         for number in sorted(pages):
             start = (number - 1) * page_size
             page = os.pread(self._handle, page_size, start)

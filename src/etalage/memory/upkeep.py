@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.progress import track
 
 from etalage.errors import DataError
-from etalage.memory.database import first, last, make_private
+from etalage.memory.database import first, last
+from etalage.memory.disk import make_private
 from etalage.memory.facts import Fact
 from etalage.memory.grammar import facts_in
 from etalage.memory.rows import LAST
