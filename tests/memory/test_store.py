@@ -17,6 +17,7 @@ from tests.memory.conftest import DAY, START, Clock
 from etalage.errors import CapacityError, DataError, ErasedError
 from etalage.language.ngrams import NgramEncoder
 from etalage.memory.facts import Fact
+from etalage.memory.scrubbing import PageFile
 from etalage.memory.statement import MARK, MOST_CHARACTERS, Statement
 from etalage.memory.store import MemoryStore
 from etalage.memory.upkeep import backup, expire, rebuild, stats, verify
@@ -459,6 +460,31 @@ def test_an_answer_is_of_one_moment_whatever_is_written_meanwhile(
     assert [hit.text for hit in ann.read("where do I live?", k=1)] == ["I live in Lyon"]
     moving.join()
     assert [hit.text for hit in ann.read("where do I live?", k=1)] == ["I moved to Nice"]
+
+
+def test_readers_wait_for_no_writer(store: MemoryStore) -> None:
+    ann = store.user("ann")
+    ann.write("I like jazz")
+    found: list[str] = []
+    reading = threading.Thread(target=lambda: found.extend(h.text for h in ann.read("jazz")))
+    with store.database.writing():
+        reading.start()
+        reading.join(10)
+        assert found == ["I like jazz"]
+
+
+def test_a_view_that_is_open_outlasts_its_store(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path / "m.sqlite")
+    store.user("ann").write_many(["one", "two", "three"])
+    memories = store.user("ann").memories()
+    assert next(memories).text == "one"
+    store.close()
+    found = (tmp_path / "m.sqlite").stat()
+    key = found.st_dev, found.st_ino
+    assert key in PageFile._open, "a handle that is closed takes the locks of the view away"
+    assert [memory.text for memory in memories] == ["two", "three"]
+    assert key not in PageFile._open
+    assert store.user("ann").count() == 3
 
 
 NAMES = ["ann", "bob", "cleo", "dan", "eve", "fay"]

@@ -103,6 +103,8 @@ class Database:
         self.scrub_seconds = SCRUB_SECONDS
         self._lock = threading.RLock()
         self._idle: list[Any] = []
+        self._lending = threading.Lock()  # another than for writing, which readers do not wait for
+        self._n_lent = 0
         self._open = True
         make_private(path)
         with telling(path), ExitStack() as undo:
@@ -176,20 +178,28 @@ class Database:
     def reading(self) -> Iterator[Any]:
         """One view of the file, whatever is written meanwhile; yields what runs a statement."""
         with telling(self.path):
-            with self._lock:
+            with self._lending:
                 connection = self._idle.pop() if self._idle else None
-            connection = connection or self._connect()
+                self._n_lent += 1
             try:
+                connection = connection or self._connect()
                 connection.execute("BEGIN")
                 yield connection.execute
             finally:
-                with suppress(apsw.Error):
-                    connection.execute("ROLLBACK")
-                with self._lock:
-                    if self._open:
-                        self._idle.append(connection)
-                    else:
-                        connection.close()
+                self._given_back(connection)
+
+    def _given_back(self, connection: Any | None) -> None:
+        if connection is not None:
+            with suppress(apsw.Error):
+                connection.execute("ROLLBACK")
+        with self._lending:
+            self._n_lent -= 1
+            if connection is not None and self._open:
+                self._idle.append(connection)
+            elif connection is not None:
+                connection.close()
+            if not self._open and not self._n_lent:
+                self._pages.close()
 
     @contextmanager
     def outside(self) -> Iterator[Any]:
@@ -270,9 +280,11 @@ class Database:
             with suppress(apsw.Error, OSError), self._turns.mine(AT_ONCE_MS / 1000) as came:
                 if came and self._written_back():
                     self._checkpoint("TRUNCATE")
-            self._open = False
-            while self._idle:
-                self._idle.pop().close()
-            self._writer.close()
-            self._pages.close()
+            with self._lending:
+                self._open = False
+                while self._idle:
+                    self._idle.pop().close()
+                self._writer.close()
+                if not self._n_lent:  # else with the last reader's view
+                    self._pages.close()
             self._turns.close()

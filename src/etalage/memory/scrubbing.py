@@ -60,11 +60,14 @@ class PageFile:
             if not n_users:
                 handle = os.open(path, os.O_RDWR)
             self._open[self._key] = handle, n_users + 1
-        self._handle = handle
+        self._handle, self._is_closed = handle, False
 
     def close(self) -> None:
-        """To be called when all connections of its user are closed."""
+        """To be called when all connections of its user are closed; twice is as once."""
         with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
             handle, n_users = self._open.pop(self._key)
             if n_users > 1:
                 self._open[self._key] = handle, n_users - 1
