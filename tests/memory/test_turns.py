@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -129,6 +130,34 @@ def test_whose_turn_does_not_come_is_told_so(
             assert isinstance(raised.value.__cause__, apsw.BusyError)
             assert not store.scrub()
         assert store.user("ann").forget(number).is_scrubbed
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_two_processes_that_make_a_file_at_once_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """The other makes it before any statement of the first."""
+    path, original = tmp_path / "m.sqlite", database.Database._connect
+    statements: list[str] = []
+
+    class Interrupted:
+        def __init__(self, connection: apsw.Connection) -> None:
+            self._connection = connection
+
+        def execute(self, *given: Any) -> Any:
+            statements.append(given[0])
+            if len(statements) == at + 1:
+                monkeypatch.undo()
+                MemoryStore(path).close()
+            return self._connection.execute(*given)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+    monkeypatch.setattr(database.Database, "_connect", lambda self: Interrupted(original(self)))
+    with MemoryStore(path) as store:
+        assert store.user("ann").write("I like jazz") == 1
+        assert len(statements) > at
 
 
 def test_a_link_and_a_way_from_elsewhere_are_the_file(

@@ -130,9 +130,11 @@ class Database:
 
     def _prepare(self) -> None:
         run = self._writer.execute
+        # first: another process may make it between the two, and then it is one of ours
+        is_empty = not run("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
         application = run("PRAGMA application_id").fetchall()[0][0]
         found = run("PRAGMA user_version").fetchall()[0][0]
-        if application == 0 and not run("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
+        if application == 0 and is_empty:
             run(f"PRAGMA page_size={PAGE_SIZE}").fetchall()
             run("PRAGMA journal_mode=WAL").fetchall()
             with self.writing() as write:  # another process may make it at the same time
