@@ -17,6 +17,7 @@ from tests.memory.conftest import DAY, START, Clock
 from etalage.errors import CapacityError, DataError, ErasedError
 from etalage.language.ngrams import NgramEncoder
 from etalage.memory.facts import Fact
+from etalage.memory.refusals import refusals
 from etalage.memory.scrubbing import PageFile
 from etalage.memory.statement import MARK, MOST_CHARACTERS, Statement
 from etalage.memory.store import MemoryStore
@@ -324,6 +325,36 @@ def test_what_is_past_its_time_is_hidden_at_once_and_then_forgotten(
     assert (receipt.n_memories, receipt.is_scrubbed) == (1, True)
     assert [memory.number for memory in ann.memories()] == [2]
     assert ann.trail()[0][-1].what == "expired"
+
+
+def test_what_is_past_its_time_takes_the_place_of_nothing(store: MemoryStore, clock: Clock) -> None:
+    """Before it is deleted it counts as little as after."""
+    ann = store.user("ann")
+    ann.write("I live in Lyon")
+    ann.write("I like horror")
+    clock.now += 5
+    ann.write_many(
+        [
+            Statement("I live in Nice", until=START + 10),
+            Statement("I don't like horror", until=START + 10),
+        ]
+    )
+
+    def told() -> tuple[list[str], list[tuple[str, int]], list[str]]:
+        return (
+            [hit.text for hit in ann.read("where do I live?")],
+            [(belief.object, belief.polarity) for belief in ann.beliefs()],
+            [refusal.said for refusal in refusals(ann.facts(), ann.now())],
+        )
+
+    assert told() == (["I live in Nice"], [("horror", -1), ("Nice", 1)], ["horror"])
+    before = [fact.valid_to for memory in ann.memories() for fact in memory.facts]
+    assert before == [None] * 4, "a memory is shown as it was said"
+    clock.now = START + 10
+    after = (["I live in Lyon"], [("horror", 1), ("Lyon", 1)], [])
+    assert told() == after
+    assert expire(store).n_memories == 2
+    assert told() == after
 
 
 def test_a_backup_answers_alike_and_is_never_written_over(

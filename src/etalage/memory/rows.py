@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -193,12 +193,27 @@ class Rows:
         ).fetchall()
         return [(row[0] - self._base, *row[1:7], self._opened(row[7]), row[8]) for row in found]
 
-    def facts(
-        self, after: int = 0, upto: int | None = None, predicates: Collection[str] | None = None
-    ) -> list[Fact]:
-        """Facts of memories with numbers greater than `after`, and at most `upto` where it is
-        given, in the order they were written; of all predicates by default."""
-        end = self.person.last if upto is None else upto
+    def facts(self, after: int = 0, predicates: Collection[str] | None = None) -> list[Fact]:
+        """Facts of memories with numbers greater than `after`, in the order they were written; of
+        all predicates by default. None is valid for longer than its memory is to be kept, so what
+        has come to its end counts for nothing before it is deleted."""
+        ends = {
+            row - self._base: until
+            for row, until in self._run(
+                "SELECT id, until FROM memory WHERE id BETWEEN ? AND ? AND until IS NOT NULL",
+                (self._base + after + 1, last(self.person.no)),
+            ).fetchall()
+        }
+        facts = self._said(after, self.person.last, predicates)
+        for place, fact in enumerate(facts if ends else ()):
+            end = ends.get(fact.memory)
+            if end is not None and (fact.valid_to is None or fact.valid_to > end):
+                facts[place] = replace(fact, valid_to=end)
+        return facts
+
+    def _said(self, after: int, end: int, predicates: Collection[str] | None = None) -> list[Fact]:
+        """Facts as they were written, of memories with numbers greater than `after` and at most
+        `end`."""
         found = self._run(
             "SELECT id, said, origin FROM fact WHERE id BETWEEN ? AND ? ORDER BY id",
             (self._base + (after + 1) * MOST_FACTS, self._base + (end + 1) * MOST_FACTS - 1),
@@ -217,7 +232,7 @@ class Rows:
         """Yields memories by their numbers, low and high among them."""
         low, high = max(low, 1), min(high, LAST)
         of: dict[int, list[Fact]] = defaultdict(list)
-        for fact in self.facts(low - 1, min(high, self.person.last)):
+        for fact in self._said(low - 1, min(high, self.person.last)):
             of[fact.memory].append(fact)
         rows = self._run(
             "SELECT id, kind, source, said_at, recorded_at, until, text, meta "
