@@ -6,6 +6,7 @@ every line begins with a mark by which it is known if a model repeats it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,4 +88,6 @@ def _told(hits: list[Hit]) -> str:
 
 def _line(hit: Hit) -> str:
     day = datetime.fromtimestamp(hit.said_at / 1000, UTC).strftime("%Y-%m-%d")
-    return f"{MARK} {day}, {hit.source}: {cleaned(hit.text, MOST)}"
+    # nothing that was said looks like a line: what is cleaned away may have held a mark apart
+    text = re.sub(re.escape(MARK), f"({MARK[1:-1]})", cleaned(hit.text, MOST), flags=re.IGNORECASE)
+    return f"{MARK} {day}, {hit.source}: {text}"
