@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 import numpy as np
@@ -325,6 +326,24 @@ def test_what_is_past_its_time_is_hidden_at_once_and_then_forgotten(
     assert (receipt.n_memories, receipt.is_scrubbed) == (1, True)
     assert [memory.number for memory in ann.memories()] == [2]
     assert ann.trail()[0][-1].what == "expired"
+
+
+def test_looking_for_what_is_due_reads_no_users_of_whom_nothing_is(
+    store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server looks every minute, while nobody can write."""
+    for at in range(20):
+        store.user(f"user {at}").write("I like jazz", until=START + 10 if at % 10 == 0 else None)
+    clock.now += 10
+    read, original = [], store._some_rows
+
+    def counted(*given: Any) -> Any:
+        for rows in original(*given):
+            read.append(rows.person.no)
+            yield rows
+
+    monkeypatch.setattr(store, "_some_rows", counted)
+    assert expire(store).n_memories == len(read) == 2
 
 
 def test_what_is_past_its_time_takes_the_place_of_nothing(store: MemoryStore, clock: Clock) -> None:

@@ -32,9 +32,9 @@ def expire(store: MemoryStore) -> Receipt:
         due: dict[int, list[int]] = defaultdict(list)
         for (row,) in run("SELECT id FROM memory WHERE until <= ?", (at,)).fetchall():
             due[row >> 32].append(row & 0xFFFFFFFF)
-        for rows in store.all_rows(run):
-            if rows.person.no in due:
-                counts = rows.forget(due[rows.person.no], "expired", "")
+        for no, numbers in due.items():
+            if (rows := store.rows_of(run, no)) is not None:
+                counts = rows.forget(numbers, "expired", "")
                 n_memories, n_facts = n_memories + counts[0], n_facts + counts[1]
     return Receipt(n_memories, n_facts, store.scrub())
 
