@@ -64,6 +64,28 @@ def test_pages_and_exports_are_all_there_is(
         assert seen == left[::-1]
 
 
+def test_one_forgets_on_the_way_through(tmp_path: Path) -> None:
+    with MemoryStore(tmp_path / "memory.sqlite") as store:
+        store.database.scrub_seconds = 0.05
+        ann = store.user("ann")
+        ann.write_many(f"thing {n}" for n in range(10))
+        receipts = [ann.forget(m.number) for m in ann.memories() if m.number % 2]
+        assert [receipt.is_scrubbed for receipt in receipts] == [True] * 5
+        assert [memory.number for memory in ann.memories()] == [2, 4, 6, 8, 10]
+
+
+def test_an_export_is_of_one_life(tmp_path: Path) -> None:
+    """Who begins again after an erasure has the same numbers again."""
+    with MemoryStore(tmp_path / "memory.sqlite") as store:
+        ann = store.user("ann")
+        ann.write_many(f"old {n}" for n in range(600))
+        lines = ann.export()
+        first = [next(lines) for _ in range(3)]
+        ann.erase()
+        ann.write_many(f"new {n}" for n in range(600))
+        assert not any(b'"new ' in line for line in [*first, *lines])
+
+
 def test_an_export_holds_no_view_while_it_waits(tmp_path: Path) -> None:
     with MemoryStore(tmp_path / "memory.sqlite") as store:
         ann = store.user("ann")

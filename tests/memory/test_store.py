@@ -526,13 +526,16 @@ def test_readers_wait_for_no_writer(store: MemoryStore) -> None:
 def test_a_view_that_is_open_outlasts_its_store(tmp_path: Path) -> None:
     store = MemoryStore(tmp_path / "m.sqlite")
     store.user("ann").write_many(["one", "two", "three"])
-    memories = store.user("ann").memories()
-    assert next(memories).text == "one"
+    view = store.view("ann")
+    rows = view.__enter__()
+    assert rows is not None
+    assert rows.text(1) == "one"
     store.close()
     found = (tmp_path / "m.sqlite").stat()
     key = found.st_dev, found.st_ino
     assert key in PageFile._open, "a handle that is closed takes the locks of the view away"
-    assert [memory.text for memory in memories] == ["two", "three"]
+    assert [rows.text(2), rows.text(3)] == ["two", "three"]
+    view.__exit__(None, None, None)
     assert key not in PageFile._open
     assert store.user("ann").count() == 3
 

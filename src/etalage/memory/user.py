@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 256
-"""Memories of an export that are read in one view of the file."""
+"""Memories that are read in one view of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +148,20 @@ class UserMemory:
         return found[0]
 
     def memories(self) -> Iterator[Memory]:
-        """Yields all memories, oldest first, as they were when the first was asked for."""
+        """Yields all memories that there are when the first is asked for, oldest first.
+
+        No view of the file is held between them, so whoever is slow, or forgets some on the way,
+        keeps nobody from forgetting: what is forgotten meanwhile is left out.
+        """
         with self._store.view(self.name) as rows:
-            if rows is not None:
-                yield from rows.memories()
+            whose, low, end = (0, 1, 0) if rows is None else (rows.person.no, 1, rows.person.last)
+        while low <= end:
+            with self._store.view(self.name) as rows:
+                # after an erasure, the same numbers are of what is new
+                is_same = rows is not None and rows.person.no == whose
+                part = rows.some(low, end, AT_ONCE, "ASC") if rows is not None and is_same else []
+            yield from part
+            low = part[-1].number + 1 if part else end + 1
 
     def newest(self, n: int, before: int | None = None) -> list[Memory]:
         """Returns at most n memories, newest first, of numbers below `before` where it is given."""
@@ -205,17 +215,10 @@ class UserMemory:
     def export(self) -> Iterator[bytes]:
         """Yields everything that is kept of the user as JSON lines, a head first.
 
-        No view of the file is held between lines, so a slow reader keeps nobody from forgetting:
-        what is forgotten meanwhile and was not yet yielded is left out, and so is what is new.
+        What is forgotten meanwhile and was not yet yielded is left out, and so is what is new.
         """
         yield exported_head(self._store.clock())
-        with self._store.view(self.name) as rows:
-            low, end = 1, 0 if rows is None else rows.person.last
-        while low <= end:
-            with self._store.view(self.name) as rows:
-                part = [] if rows is None else rows.some(low, end, AT_ONCE, "ASC")
-            yield from map(exported, part)
-            low = part[-1].number + 1 if part else end + 1
+        yield from map(exported, self.memories())
 
     def load(self, lines: Iterable[bytes]) -> int:
         """Remembers what was exported; returns how many. What is there already stays.
