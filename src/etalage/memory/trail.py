@@ -1,8 +1,8 @@
 """Who touched what, and can it be proved? A chain of seals over every act, without any content.
 
 seal_i = HMAC(key of the user, seal_{i-1} ‖ act_i): whoever changes, drops or reorders an act breaks
-the chain. The key follows from the user's salt, so after an erasure nothing can be told from seals
-that were copied before.
+the chain, but for the newest: a chain that was cut short is whole. The key follows from the user's
+salt, so after an erasure nothing can be told from seals that were copied before.
 """
 
 from __future__ import annotations
