@@ -423,6 +423,29 @@ def test_rebuilding_changes_nothing(store: MemoryStore) -> None:
     assert verify(store) == []
 
 
+def test_rebuilding_keeps_nobody_from_writing_and_brings_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.sqlite"
+    with MemoryStore(path) as store, MemoryStore(path) as other:
+        ann, encode = store.user("ann"), store.encoder.encode
+        ann.write_many(["I like jazz", "Tom sleeps all day", "I live in Lyon"])
+        monkeypatch.setattr("etalage.memory.database.WAIT_MS", 50)
+
+        def slow(texts: Sequence[str]) -> np.ndarray:
+            other.user("ann").forget(1)
+            other.user("ann").learn(other.user("ann").get(2), [Fact("cat", "Tom", origin="model")])
+            other.user("bob").write("I like tea")
+            return encode(texts)
+
+        monkeypatch.setattr(store.encoder, "encode", slow)
+        rebuild(store)
+        monkeypatch.undo()
+        assert [memory.number for memory in ann.memories()] == [2, 3]
+        assert [fact.predicate for fact in ann.facts()] == ["cat", "lives_in"]
+        assert verify(store) == []
+
+
 TEXTS = st.sampled_from(
     [
         "I live in Lyon",

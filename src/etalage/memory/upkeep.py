@@ -107,13 +107,19 @@ def rebuild(store: MemoryStore, *, progress: bool = False) -> int:
 
 def _rebuilt(store: MemoryStore, no: int, low: int) -> list[int]:
     """Makes the next memories of a user again, in one transaction; returns their numbers."""
+    with store.database.reading() as run:
+        rows = store.rows_of(run, no)
+        memories = [] if rows is None else rows.some(low, LAST, AT_ONCE, "ASC")
+    if not memories:
+        return []
+    # not within the transaction: an encoder may take longer than others wait
+    vectors = store.encoder.encode([memory.text for memory in memories])
     with store.database.writing() as run:
         if (rows := store.rows_of(run, no)) is None:
             return []  # erased meanwhile
-        memories = rows.some(low, LAST, AT_ONCE, "ASC")
-        vectors = store.encoder.encode([memory.text for memory in memories])
         for memory, vector in zip(memories, vectors, strict=True):
-            rows.reread(memory, _facts_again(memory), vector)
+            for now in rows.memories(memory.number, memory.number):  # none where it is forgotten
+                rows.reread(now, _facts_again(now), vector)
     return [memory.number for memory in memories]
 
 
