@@ -160,6 +160,18 @@ def test_two_processes_that_make_a_file_at_once_make_one(
         assert len(statements) > at
 
 
+def test_what_is_closed_touches_no_file_that_has_its_handle_now(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path / "m.sqlite")
+    store.close()
+    others = [(tmp_path / f"other {at}").open("wb") for at in range(8)]
+    for act in (store.scrub, lambda: store.user("ann").write("I like jazz")):
+        with pytest.raises(ValueError, match="is closed"):
+            act()
+    for other in others:
+        other.close()
+    assert {file.stat().st_size for file in tmp_path.glob("other *")} == {0}
+
+
 def test_a_link_and_a_way_from_elsewhere_are_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -159,7 +159,7 @@ class Database:
         Raises:
             CapacityError: where the disk is full or may not be written; nothing was kept.
         """
-        with self._lock, telling(self.path), self._turns.mine(WAIT_MS / 1000) as came:
+        with self._lock, telling(self.path), self._turn(WAIT_MS) as came:
             if not came:
                 raise apsw.BusyError("it is another's turn")
             run = self._writer.execute
@@ -190,6 +190,11 @@ class Database:
             finally:
                 self._given_back(connection)
 
+    def _turn(self, milliseconds: int) -> AbstractContextManager[bool]:
+        if not self._open:  # its handles may be those of other files by now
+            raise ValueError(f"the memory {self.path} is closed")
+        return self._turns.mine(milliseconds / 1000)
+
     def _given_back(self, connection: Any | None) -> None:
         if connection is not None:
             with suppress(apsw.Error):
@@ -218,7 +223,7 @@ class Database:
         while True:
             with self._lock:
                 try:
-                    with self._turns.mine(AT_ONCE_MS / 1000) as came:
+                    with self._turn(AT_ONCE_MS) as came:
                         if came and self._written_back() and not self._checkpoint("TRUNCATE")[0]:
                             return True
                 except (apsw.BusyError, apsw.LockedError):
@@ -279,7 +284,7 @@ class Database:
         with self._lock:
             if not self._open:
                 return
-            with suppress(apsw.Error, OSError), self._turns.mine(AT_ONCE_MS / 1000) as came:
+            with suppress(apsw.Error, OSError), self._turn(AT_ONCE_MS) as came:
                 if came and self._written_back():
                     self._checkpoint("TRUNCATE")
             with self._lending:
