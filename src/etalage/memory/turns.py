@@ -36,7 +36,7 @@ class Turns:
         deadline, pause = monotonic() + seconds, 0.0005
         while not (came := self._taken()) and monotonic() < deadline:
             sleep(pause)
-            pause = min(2 * pause, 0.01)
+            pause = min(2 * pause, 0.002)
         try:
             yield came
         finally:
