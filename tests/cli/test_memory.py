@@ -76,6 +76,7 @@ def test_an_export_is_a_file_or_what_is_printed(file: Path, tmp_path: Path) -> N
     assert [json.loads(line).get("number") for line in text.splitlines()] == [None, 1, 2, 3]
     out = tmp_path / "ann.jsonl"
     assert run("export", file, "ann", out) == (0, f"{out}\n")
+    assert out.stat().st_mode & 0o077 == 0
     assert [json.loads(line)["text"] for line in out.read_text().splitlines()[1:]] == [
         "I live in Lyon", "I'm allergic to nuts", "My size is 42"]  # fmt: skip
 

@@ -134,6 +134,7 @@ def export(
 ) -> None:
     """Write everything that is kept of somebody as JSON lines."""
     from etalage.artefact import whole_file
+    from etalage.memory.disk import make_private
 
     with _store(file, key_file) as store:
         lines = store.user(user).export()
@@ -141,8 +142,10 @@ def export(
             for line in lines:
                 typer.echo(line, nl=False)
             return
-        with whole_file(out) as draft, draft.open("wb") as stream:
-            stream.writelines(lines)
+        with whole_file(out) as draft:
+            make_private(draft)
+            with draft.open("wb") as stream:
+                stream.writelines(lines)
     typer.echo(str(out))
 
 
