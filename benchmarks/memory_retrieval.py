@@ -234,6 +234,7 @@ def main() -> None:
         sys.exit("no memory folder in the data folder; set ETALAGE_DATA")
     with TemporaryDirectory() as folder:
         place = options.lines or Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
 
         def compare(name: str, users: Iterable[Trajectory], sides: dict[str, Maker]) -> Report:
             report = run(users, sides, place / f"{name.replace(' ', '-').replace(',', '')}.jsonl")

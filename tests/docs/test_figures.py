@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def newest() -> dict[str, dict]:
     rows = {}
-    for family in ("house", "ranking", "calibration", "generative", "graph"):
+    for family in ("house", "ranking", "calibration", "generative", "graph", "memory"):
         path = ROOT / f"benchmarks/results/{family}.jsonl"
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
@@ -271,3 +271,56 @@ def test_the_pages_of_graphs_say_what_was_recorded(newest: dict[str, dict]) -> N
             assert f"{newest[claim]['value']:.3g}" == value, claim
             n_figures += 1
     assert n_figures >= 14
+
+
+STORE = "1.01 M memories"
+MEMORY = {
+    r"when it returns \| ([\d.]+) and": f"a durable write at {STORE}, p50",
+    r"when it returns \| [\d.]+ and ([\d.]+) ms": f"a durable write at {STORE}, p95",
+    r"median and 99 % \| ([\d.]+) and": f"a hybrid reading at {STORE}, encoding apart, p50",
+    r"median and 99 % \| [\d.]+ and ([\d.]+) ms": (
+        f"a hybrid reading at {STORE}, encoding apart, p99"
+    ),
+    r"from the disk and again \| (\d+) and": "a reading of a user with 10,000 memories, cold, p95",
+    r"from the disk and again \| \d+ and ([\d.]+) ms": (
+        "a reading of a user with 10,000 memories, warm, p95"
+    ),
+    r"no byte is left \| ([\d.]+) ms": "erasing a user of 100 memories until no byte is left, p95",
+    r"beside ten thousand \| ([\d.]+) times": "a reading at 10^6 memories beside 10^4, p50",
+    r"memory of the process \| (\d+) MB": (f"resident after 3,700 readings and writes at {STORE}"),
+    r"on the disk, a memory \| (\d+) bytes": f"bytes on disk of one memory at {STORE}",
+}
+
+
+@pytest.mark.parametrize("pattern", MEMORY)
+def test_what_a_memory_costs_is_what_was_recorded(pattern: str, newest: dict[str, dict]) -> None:
+    found = re.search(pattern, (ROOT / "docs/memory.md").read_text(encoding="utf-8"))
+    assert found is not None, "the figure is gone from the page"
+    digits = len(found[1].partition(".")[2])
+    assert f"{newest[MEMORY[pattern]]['value']:.{digits}f}" == found[1]
+
+
+def percent(value: float) -> str:
+    """A share as the page has it: .545."""
+    return f"{value:.3f}".removeprefix("0")
+
+
+def test_what_memories_bring_back_is_what_was_recorded(newest: dict[str, dict]) -> None:
+    page = (ROOT / "docs/systems/memsim.md").read_text(encoding="utf-8")
+    kinds = ("simple", "conditional", "comparative", "aggregative", "post_processing", "noisy")
+    bm25 = re.search(r"^\| BM25 \| [^|]+ \|(.*)\|$", page, re.MULTILINE)
+    assert bm25 is not None
+    for kind, cell in zip(kinds, bm25[1].split("|"), strict=True):
+        record = newest[f"MemDaily {kind}, recall@5 of characters alone"]
+        assert record["ok"]
+        assert cell.strip() == percent(record["value"])
+    for pattern, claim in {
+        r"etalage has (\.\d+) on LoCoMo at five": "LoCoMo, recall@5, ours",
+        r"at five and (\.\d+) at ten, BM25": "LoCoMo, recall@10, ours",
+        r"BM25 (\.\d+) and": "LoCoMo, recall@5 of words alone",
+        r"BM25 \.\d+ and (\.\d+), etalage with": "LoCoMo, recall@10 of words alone",
+        r"MiniLM (\.\d+) at five": "LoCoMo, recall@5, ours with MiniLM",
+    }.items():
+        found = re.search(pattern, page.replace("\n", " "))
+        assert found is not None, pattern
+        assert found[1] == percent(newest[claim]["value"])
