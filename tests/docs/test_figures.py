@@ -324,3 +324,13 @@ def test_what_memories_bring_back_is_what_was_recorded(newest: dict[str, dict]) 
         found = re.search(pattern, page.replace("\n", " "))
         assert found is not None, pattern
         assert found[1] == percent(newest[claim]["value"])
+
+
+def test_what_mem0_costs_beside_ours_is_what_was_recorded(newest: dict[str, dict]) -> None:
+    page = (ROOT / "docs/systems/memsim.md").read_text(encoding="utf-8")
+    for act in ("read", "write"):
+        found = re.search(rf"CPU of a {act}, mem0 over etalage \| (\d+) times \| (\d+)", page)
+        assert found is not None
+        for users, figure in zip(("ten users", "one user"), found.groups(), strict=True):
+            record = newest[f"LoCoMo, {users} in a store, CPU of a {act}, mem0 over ours"]
+            assert f"{record['value']:.0f}" == figure
