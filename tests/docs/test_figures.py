@@ -60,6 +60,14 @@ README = {
     r"training FM on Frappe beside FuxiCTR 2.3.10 \| ([\d.]+) times": (
         "FM on Frappe: training against FuxiCTR"
     ),
+    r"without a model, beside BM25 \| ([\d.]+) and": "LoCoMo, recall@5, ours",
+    r"without a model, beside BM25 \| [\d.]+ and ([\d.]+)": "LoCoMo, recall@5 of words alone",
+    r"with the same vectors \| ([\d.]+) ms": (
+        "a hybrid reading at 1.01 M memories, encoding apart, p50"
+    ),
+    r"with the same vectors \| .* and (\d+) times the CPU": (
+        "LoCoMo, ten users in a store, CPU of a read, mem0 over ours"
+    ),
     r"`etalage demo` on two cores \| (\d+) s": "wall time of etalage demo, idle cores",
     r"`etalage demo` on two cores \| \d+ s, (\d+) MB": "peak memory of etalage demo",
 }
