@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -240,3 +241,25 @@ def test_a_wrong_simulation_is_named(tmp_path: Path, option: str, value: object)
     assert code == 1
     assert f"error: {option}" in text
     assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_memories_are_compared_on_simulated_users_and_go_on(tmp_path: Path) -> None:
+    users, lines = tmp_path / "users.jsonl", tmp_path / "runs" / "lines.jsonl"
+    assert run("simulate", users, "--users", 4, "--language", "en")[0] == 0
+    command = ("bench", users, "-m", "none", "-m", "oracle", "--lines", lines)
+    code, text = run(*command)
+    assert code == 0
+    recall = next(line for line in text.splitlines() if "recall@5" in line)
+    assert re.findall(r"\d?\.\d+(?= ±)", recall) == [".000", "1.000"]
+    size = lines.stat().st_size
+    assert run(*command) == (0, text)
+    assert lines.stat().st_size == size
+
+
+def test_a_wrong_comparison_is_named(tmp_path: Path) -> None:
+    code, text = run("bench", "-m", "orakel", "--lines", tmp_path / "l.jsonl")
+    assert (code, "did you mean 'oracle'" in text) == (1, True)
+    code, text = run("bench", "--encoder", "hashing", "--lines", tmp_path / "l.jsonl")
+    assert (code, "use ngrams" in text) == (1, True)
+    code, text = run("bench", tmp_path / "nowhere.txt", "--lines", tmp_path / "l.jsonl")
+    assert (code, "nowhere.txt" in text) == (1, True)

@@ -88,6 +88,8 @@ def bench(
     seed: Seed = 0,
 ) -> None:
     """Ask memories about conversations: what they bring back, what it costs, what they forget."""
+    import sys
+
     from rich.console import Console
 
     from etalage.errors import RecipeError
@@ -99,7 +101,14 @@ def bench(
         raise RecipeError("hashing is fitted to the texts of a catalogue; use ngrams")
     chosen = None if encoder == "ngrams" else text_encoder(encoder)
     lines.parent.mkdir(parents=True, exist_ok=True)
-    report = compared(place, mechanisms or NAMES, lines, encoder=chosen, seed=seed)
+    report = compared(
+        place,
+        mechanisms or NAMES,
+        lines,
+        encoder=chosen,
+        seed=seed,
+        progress=sys.stderr.isatty(),
+    )
     console = Console()
     wide = 20 + 14 * len(report.sides)  # a file has no width, and a terminal folds what it must
     Console(width=console.width if console.is_terminal else wide).print(report.table())

@@ -14,6 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rich.console import Console
+from rich.progress import track
+
 from etalage import __version__
 from etalage.artefact import append_line, whole_lines
 from etalage.errors import DataError
@@ -38,6 +41,7 @@ def run(
     *,
     reader: Reader | None = None,
     k: int = max(KS),
+    progress: bool = False,
 ) -> Report:
     """Asks every question of every mechanism, and returns what came of it.
 
@@ -49,6 +53,7 @@ def run(
         reader: answers from what came back; by default the program reader, which leaves questions
             without a program unanswered.
         k: messages that are asked for.
+        progress: show on stderr how many users have been asked about.
 
     Raises:
         DataError: for k < 10, which leaves measures without what they are of, two users of one
@@ -59,7 +64,8 @@ def run(
     reader = reader or ProgramReader()
     known = {line["key"]: line for _, line in whole_lines(lines)}
     kept: list[dict[str, Any]] = []
-    for group in _groups(users):
+    counted = track(users, "users", disable=not progress, console=Console(stderr=True))
+    for group in _groups(counted):
         for name, make in makers.items():
             keys = [_key(name, k, reader, each) for each in group]
             if not all(key in known for key in keys):
@@ -78,6 +84,7 @@ def bench(
     *,
     encoder: Encoder | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Report:
     """Compares mechanisms of `mechanisms.NAMES` on the conversations of a place.
 
@@ -87,6 +94,7 @@ def bench(
         lines: file of JSON lines that a run adds to, and that it goes on from.
         encoder: of those that have one; hashed n-grams by default.
         seed: of the simulator.
+        progress: show on stderr how many users have been asked about.
 
     Raises:
         DataError: for a place or a name that is none.
@@ -94,7 +102,7 @@ def bench(
     makers = {name: maker(name, encoder) for name in mechanisms}
     label = "" if encoder is None else f" {encoder.fingerprint.split()[0]}"
     named = {f"{name}{label if name in ENCODED else ''}": make for name, make in makers.items()}
-    return run(trajectories(place, seed), named, lines)
+    return run(trajectories(place, seed), named, lines, progress=progress)
 
 
 def _groups(users: Iterable[Trajectory]) -> Iterator[list[Trajectory]]:
