@@ -342,3 +342,20 @@ def test_what_mem0_costs_beside_ours_is_what_was_recorded(newest: dict[str, dict
         for users, figure in zip(("ten users", "one user"), found.groups(), strict=True):
             record = newest[f"LoCoMo, {users} in a store, CPU of a {act}, mem0 over ours"]
             assert f"{record['value']:.0f}" == figure
+
+
+def test_the_quality_of_autograph_is_what_was_recorded(newest: dict[str, dict]) -> None:
+    page = (ROOT / "docs/systems/autograph.md").read_text(encoding="utf-8")
+    lines = 0
+    for part in page.split("<!-- quality -->")[1].split("<!-- end of quality -->")[0].split("\n\n"):
+        log = "beauty" if "Beauty" in part else "books"
+        split = "global time" if "cut by time" in part else "leave one out"
+        for name, recall, ndcg, seeds in re.findall(
+            r"^\| ([^|]+) \| (\.\d+) \| (\.\d+)[^|]* \| (\d) \|", part, re.MULTILINE
+        ):
+            for metric, figure in (("hit_rate@20", recall), ("ndcg@20", ndcg)):
+                record = newest[f"{name} {metric} on {log}, {split}"]
+                assert f"{record['value']:.4f}".removeprefix("0") == figure, (name, metric)
+                assert len(record["seeds"]) == int(seeds)
+            lines += 1
+    assert lines > 20
