@@ -33,7 +33,7 @@ def test_words_in_pieces_have_all_their_tokens() -> None:
 def test_several_tokens_of_one_character_and_marks_anywhere() -> None:
     prompt = "mug 红 pan"
     pairs = locate(prompt, [("红", "pan")])
-    offsets = [(0, 0), (0, 3), (4, 5), (4, 5), (4, 5), (0, 0), (6, 9)]
+    offsets = [(0, 0), (0, 3), (4, 5), (4, 5), (4, 5), (0, 0), (6, 9), (7, 7)]
     (found,) = token_bindings(prompt, offsets, pairs)
     assert (found.attributes, found.object) == (((2, 3, 4),), (6,))
 

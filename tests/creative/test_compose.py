@@ -57,6 +57,15 @@ def test_things_stand_in_the_order_of_the_scene_and_each_has_its_article() -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("word", "prompt"),
+    [("umbrella", "an umbrella"), ("uniform", "a uniform"), ("hourglass", "an hourglass")],
+)
+def test_an_article_goes_by_the_sound(word: str, prompt: str) -> None:
+    words = WORDS if word in WORDS.things else WORDS.with_things(word)
+    assert compose(Scene((Thing(word),)), words).prompt == prompt
+
+
 def test_of_two_attributes_of_a_kind_the_first_counts() -> None:
     composed = compose(Scene((Thing("mug", ("red", "blue", "red", "wooden", "green")),)))
     assert composed.prompt == "a red wooden mug"

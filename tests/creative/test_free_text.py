@@ -25,6 +25,7 @@ SAID = {
         ("small", "mug"), ("round", "mug"), ("red", "mug"), ("ceramic", "mug")],
     "a red and blue mug": [("red", "mug"), ("blue", "mug")],
     "a red, white and blue mug": [("red", "mug"), ("white", "mug"), ("blue", "mug")],
+    "a red, and blue mug": [("red", "mug"), ("blue", "mug")],
     "a red & blue mug": [("red", "mug"), ("blue", "mug")],
     "a red-and-blue mug": [("red", "mug"), ("blue", "mug")],
     "a dark-green mug and a light blue bowl": [("dark-green", "mug"), ("light blue", "bowl")],
@@ -55,6 +56,7 @@ BINDS_NOTHING = [
     "a mug that is not red",
     "the mug isn’t red",
     "not a red mug",
+    "it isn’t a red mug",
     "without any red mug",
     "no mug that is red",
     "a blue-eyed doll",
@@ -64,6 +66,7 @@ BINDS_NOTHING = [
     "a red mug holder",
     "red gizmo",  # without an article, a word may be anything
     "a red shiny gizmo",
+    "a red 5",
     "a candle in glass",
     "a mug in red light",
     "hundred mugs, a mugger, infrared",
