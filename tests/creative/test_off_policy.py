@@ -77,7 +77,7 @@ def test_no_clicks_at_all_leave_room_above_zero() -> None:
 def test_a_better_model_makes_the_interval_narrower() -> None:
     world = click_world(3, click_rate=0.3, model_noise=0.0)
     selector = CreativeSelector(Uniform(), cap=1, window_s=1e6)
-    filled(selector, world, False)
+    filled(selector, world)
     log = play(world, selector, 2000, 5)
     assert log.clicks.mean() > 0.1
     all_target = np.tile(np.eye(8)[0] * 0.5 + 0.5 / 8, (2000, 1))
@@ -93,7 +93,7 @@ def test_a_better_model_makes_the_interval_narrower() -> None:
 def played(seed: int) -> Played:
     world = click_world(seed)
     selector = CreativeSelector(BetaThompson(), window_s=60)
-    filled(selector, world, False)
+    filled(selector, world)
     return play(world, selector, 300, seed)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etalage.creative.beliefs import BetaThompson
+from etalage.creative.linear import Linear
 from etalage.creative.select import CreativeSelector
 from etalage.errors import DataError
 from etalage.seeds import generator
@@ -113,7 +114,7 @@ class Played:
     clicks: NDArray[np.int64]
     """1 where a click came before the view's window was over."""
     regret: Floats
-    """Clicks a view that the best creative in the context would have had more."""
+    """Clicks a view that the best creative there, in that context, would have had more."""
 
     @property
     def propensities(self) -> Floats:
@@ -130,10 +131,15 @@ class Played:
         return found
 
 
-def filled(selector: CreativeSelector, world: ClickWorld, with_attributes: bool) -> None:
-    """Gives a selector every creative of a world, with the click model's word."""
-    for k, name in enumerate(world.names):
-        selector.add(name, world.foreseen[k], world.attributes[k] if with_attributes else ())
+def filled(selector: CreativeSelector, world: ClickWorld, n_late: int = 0) -> None:
+    """Gives a selector the creatives of a world, but for the last few, with the click model's
+    word."""
+    for k, name in enumerate(world.names[: len(world.foreseen) - n_late]):
+        selector.add(name, world.foreseen[k], _attributes(selector, world, k))
+
+
+def _attributes(selector: CreativeSelector, world: ClickWorld, k: int) -> Floats:
+    return world.attributes[k] if isinstance(selector.belief, Linear) else np.zeros(0)
 
 
 def play(
@@ -148,7 +154,8 @@ def play(
     """Shows `n_views`, one a second, and settles them every so many.
 
     Who comes and what is clicked hangs on the seed alone, so that runs of two selectors differ by
-    what they show.
+    what they show. Creatives of the world that the selector lacks come one by one, at even
+    distances, and without a click model's word.
     """
     people, choices = generator(seed, "people"), generator(seed, "choices")
     n_contexts, n_creatives = world.probabilities.shape
@@ -158,7 +165,13 @@ def play(
     shown, best, clicks = (np.zeros(n_views, np.int64) for _ in range(3))
     probabilities = np.zeros((n_views, n_creatives))
     coming: list[tuple[float, int, int]] = []
+    late = list(range(len(selector.creatives), n_creatives))
+    arrivals = {(i + 1) * n_views // (len(late) + 1): k for i, k in enumerate(late)}
+    attainable = np.zeros(n_views)
     for v in range(n_views):
+        if v in arrivals:
+            k = arrivals[v]
+            selector.add(world.names[k], None, _attributes(selector, world, k))
         if v % settle_every == 0:
             for at, view, row in [c for c in coming if c[0] <= v]:
                 clicks[row] = selector.clicked(view, at)
@@ -169,10 +182,10 @@ def play(
         shown[v], best[v] = number[choice.creative], number[choice.best]
         for name, share in choice.probabilities.items():
             probabilities[v, number[name]] = share
+        attainable[v] = world.probabilities[contexts[v], : len(selector.creatives)].max()
         if fancies[v] < world.probabilities[contexts[v], shown[v]]:
             coming.append((v + delays[v], choice.view, v))
     for at, view, row in coming:
         clicks[row] = selector.clicked(view, at)
-    chances = world.probabilities[contexts]
-    regret = chances.max(axis=1) - chances[np.arange(n_views), shown]
+    regret = attainable - world.probabilities[contexts, shown]
     return Played(contexts, shown, best, probabilities, clicks, regret)
