@@ -26,6 +26,7 @@ QUICK = {
     "generative": ["generator_serving.py"],
     "graph": ["graph_truth.py"],
     "memory": ["memory_simulator.py"],
+    "creative": ["creative_selection.py"],
 }
 LONG = {
     "house": ["sasrec_quality.py", "demos.py", "peer_speed.py", "answers.py"],
@@ -52,6 +53,7 @@ LONG = {
         "memory_retrieval.py",
         "memory_serving.py",
     ],
+    "creative": [],
 }
 
 
