@@ -98,7 +98,7 @@ def off_policy() -> None:
             doubly_robust(*given, log.shown, rows, expected),
         )
         for name, estimate in zip(names, estimates, strict=True):
-            held[name] += estimate.low <= truth <= estimate.high
+            held[name] += bool(estimate.low <= truth <= estimate.high)
             errors[name].append(estimate.value - truth)
     taken = time.process_time() - started
     for name in names:
