@@ -4,7 +4,9 @@ beside ways that do not explore or do nothing else, the cap, and estimates from 
     python benchmarks/creative_selection.py
 
 The click model of this world errs by a whole unit of log-odds, more than creatives differ. Where
-it errs by half, going by what was clicked so far (greedy) costs less in such runs.
+it errs by half, going by what was clicked so far (greedy) costs less in such runs. Over
+4,000 views instead of 16,000, Thompson sampling is not known to cost less than greedy: its regret
+was 0.84 of greedy's over 60 seeds, with 1.06 as the upper end of 95 %.
 """
 
 from __future__ import annotations
