@@ -12,6 +12,7 @@ from rich.console import Console
 from tests.memory.benchmark.talks import ANN, BOB, HOUR, START, talk
 
 from etalage.errors import DataError
+from etalage.language.ngrams import NgramEncoder
 from etalage.memory.benchmark.mechanisms import Everything, Kept, maker
 from etalage.memory.benchmark.readers import ProgramReader, Stale
 from etalage.memory.benchmark.report import Report
@@ -215,3 +216,37 @@ def test_the_entry_reads_a_file_of_trajectories_and_names_encoders(tmp_path: Pat
     assert set(report.sides) == {"full", "etalage"}
     with pytest.raises(DataError, match="no folder of MemDaily"):
         bench(tmp_path / "talks.csv", ["full"], tmp_path / "rows.jsonl")
+
+
+def test_rows_of_one_encoder_are_not_taken_for_those_of_another(tmp_path: Path) -> None:
+    """Two sentence encoders have one first word in their fingerprints."""
+
+    class Sentences(NgramEncoder):
+        def __init__(self, weights: str) -> None:
+            super().__init__(16)
+            self.fingerprint = f"transformer {weights}"
+
+    write(tmp_path / "talks.jsonl", [ANN, BOB])
+    names = [
+        name
+        for weights in ("a", "b")
+        for name in bench(
+            tmp_path / "talks.jsonl",
+            ["encoder"],
+            tmp_path / "rows.jsonl",
+            encoder=Sentences(weights),
+        ).sides
+    ]
+    assert len(set(names)) == 2
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 4
+
+
+def test_rows_of_one_reader_are_not_taken_for_those_of_another(tmp_path: Path) -> None:
+    class Sayer(ProgramReader):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    for name in ("a", "a", "b"):
+        run([ANN], {"full": maker("full")}, tmp_path / "rows.jsonl", reader=Sayer(name))
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2

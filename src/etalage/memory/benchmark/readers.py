@@ -33,6 +33,10 @@ REMEMBERED = 2**16
 class Reader(Protocol):
     """Answers a question from messages alone; None: they do not tell."""
 
+    @property
+    def name(self) -> str:
+        """Another for whatever may answer otherwise: rows are kept under it."""
+
     def reads(self, question: Question) -> bool:
         """Whether it can answer questions like this one."""
 
@@ -42,6 +46,8 @@ class Reader(Protocol):
 
 class ProgramReader:
     """Parses the messages, and runs the program of the question."""
+
+    name = "program"
 
     def __init__(self) -> None:
         self._facts = lru_cache(REMEMBERED)(reading.facts_of)
@@ -89,6 +95,7 @@ class ModelReader:
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
+        self.name = f"model {model.name}"
 
     def reads(self, question: Question) -> bool:
         return True

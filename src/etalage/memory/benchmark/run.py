@@ -66,10 +66,12 @@ def run(
     kept: list[dict[str, Any]] = []
     counted = track(users, "users", disable=not progress, console=Console(stderr=True))
     for group in _groups(counted):
+        parser = reader if isinstance(reader, ProgramReader) else ProgramReader()
+        stale = {each.user: Stale(each.messages, parser) for each in group}
         for name, make in makers.items():
             keys = [_key(name, k, reader, each) for each in group]
             if not all(key in known for key in keys):
-                for line in _asked(name, make, group, reader, k):
+                for line in _asked(name, make, group, reader, stale, k):
                     line["key"] = keys[line.pop("place")]
                     append_line(lines, line)
                     known[line["key"]] = line
@@ -100,9 +102,15 @@ def bench(
         DataError: for a place or a name that is none.
     """
     makers = {name: maker(name, encoder) for name in mechanisms}
-    label = "" if encoder is None else f" {encoder.fingerprint.split()[0]}"
+    label = "" if encoder is None else f" {_label(encoder)}"
     named = {f"{name}{label if name in ENCODED else ''}": make for name, make in makers.items()}
     return run(trajectories(place, seed), named, lines, progress=progress)
+
+
+def _label(encoder: Encoder) -> str:
+    """A name that is another for another encoder: rows are kept under it."""
+    digest = hashlib.sha256(encoder.fingerprint.encode()).hexdigest()
+    return f"{encoder.fingerprint.split()[0]} {digest[:6]}"
 
 
 def _groups(users: Iterable[Trajectory]) -> Iterator[list[Trajectory]]:
@@ -119,7 +127,7 @@ def _groups(users: Iterable[Trajectory]) -> Iterator[list[Trajectory]]:
 
 
 def _key(name: str, k: int, reader: Reader, trajectory: Trajectory) -> str:
-    said = f"{__version__} {name} {k} {type(reader).__name__} ".encode() + to_line(trajectory)
+    said = f"{__version__} {name} {k} {reader.name} ".encode() + to_line(trajectory)
     return hashlib.sha256(said).hexdigest()[:16]
 
 
@@ -127,12 +135,17 @@ class _Asking:
     """One mechanism and one group of users who share it."""
 
     def __init__(
-        self, name: str, mechanism: Mechanism, group: Sequence[Trajectory], reader: Reader, k: int
+        self,
+        name: str,
+        mechanism: Mechanism,
+        group: Sequence[Trajectory],
+        reader: Reader,
+        stale: Mapping[str, Stale],
+        k: int,
     ) -> None:
         self._name, self._mechanism, self._reader, self._k = name, mechanism, reader, k
         self._texts = {message.id: message for each in group for message in each.messages}
-        parser = reader if isinstance(reader, ProgramReader) else ProgramReader()
-        self._stale = {each.user: Stale(each.messages, parser) for each in group}
+        self._stale = stale
         self._own = {each.user: {said.id for said in each.messages} for each in group}
         self.write_s = dict.fromkeys(self._own, 0.0)
         self.n_written = dict.fromkeys(self._own, 0)
@@ -181,13 +194,18 @@ class _Asking:
 
 
 def _asked(
-    name: str, make: Maker, group: Sequence[Trajectory], reader: Reader, k: int
+    name: str,
+    make: Maker,
+    group: Sequence[Trajectory],
+    reader: Reader,
+    stale: Mapping[str, Stale],
+    k: int,
 ) -> Iterator[dict[str, Any]]:
     """Yields a line a user, once all of the group are asked."""
     with TemporaryDirectory() as folder:
         mechanism = make(Path(folder))
         try:
-            asking = _Asking(name, mechanism, group, reader, k)
+            asking = _Asking(name, mechanism, group, reader, stale, k)
             for batch in _rounds(group):
                 for user, messages, _ in batch:
                     asking.write(user, messages)
