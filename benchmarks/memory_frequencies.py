@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from etalage.memory.simulate.samplers import Parents, Pmf
 from etalage.memory.simulate.schema import network
-from etalage.memory.simulate.world import World, parents_of
+from etalage.memory.simulate.world import World, parents_of, sample
 from etalage.memory.trajectory import Value
 
 Row = tuple[str, str, Parents]
@@ -73,8 +73,6 @@ def _cells(counted: Counter[Value], pmf: Pmf) -> Iterator[tuple[Value, int, int,
 
 def sampled(n: int, seed: int) -> Iterable[World]:
     """Worlds of both domains, n of each."""
-    from etalage.memory.simulate.world import sample
-
     return chain.from_iterable(
         (sample(seed, user, domain) for user in range(n)) for domain in network().domains
     )

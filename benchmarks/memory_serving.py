@@ -10,15 +10,12 @@ system while one client writes, reads and asks for recommendations.
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -35,7 +32,7 @@ from etalage.recipe.recipe import resolve
 from etalage.serve.runtime.engine import Engine
 from etalage.serve.runtime.keeper import Keeper
 from etalage.serve.runtime.kept_out import Filter
-from serving import cpu_seconds
+from serving import cpu_seconds, served
 
 KEY = b"the key of a benchmark"
 SHOP = {"data": {"simulated": {"users": 300, "items": 1000, "days": 60}}}
@@ -82,17 +79,10 @@ def violations(folder: Path, path: Path) -> tuple[int, int]:
 
 def costs(folder: Path, path: Path, key_file: Path) -> dict[str, float]:
     """CPU-ms of the server a request, by what is asked."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "etalage", "serve", str(folder), "--port", str(port),
-               "--memory", str(path), "--key-file", str(key_file)]  # fmt: skip
-    server = subprocess.Popen(
-        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
-    )
-    connection = HTTPConnection("127.0.0.1", port)
 
-    def ask(path: str, body: dict[str, Any], user: str | None) -> None:
+    def ask(
+        connection: HTTPConnection, path: str, body: dict[str, Any], user: str | None = None
+    ) -> None:
         until = now_ms() + 3_600_000
         head = {"authorization": f"Bearer {issue(KEY, user, until)}"} if user else {}
         connection.request("POST", path, json.dumps(body), head)
@@ -101,34 +91,29 @@ def costs(folder: Path, path: Path, key_file: Path) -> dict[str, float]:
         if answer.status != 200:
             raise SystemExit(content.decode())
 
-    def cost(one: Callable[[int], None]) -> float:
+    def cost(pid: int, one: Callable[[int], None]) -> float:
         for n in range(20):
             one(n)
-        before = cpu_seconds(server.pid)
+        before = cpu_seconds(pid)
         for n in range(N_REQUESTS):
             one(n)
-        return 1000 * (cpu_seconds(server.pid) - before) / N_REQUESTS
+        return 1000 * (cpu_seconds(pid) - before) / N_REQUESTS
 
     history = [f"item-{n:05d}" for n in range(30)]
     recommended = {"history": history, "k": 20}
-    try:
-        for _ in range(300):
-            try:
-                connection.request("GET", "/healthz")
-                connection.getresponse().read()
-                break
-            except ConnectionRefusedError:
-                connection.close()
-                time.sleep(0.1)
+    arguments = (str(folder), "--memory", str(path), "--key-file", str(key_file))
+    with served(*arguments) as (pid, connection):
+        asked = partial(ask, connection)
         return {
-            "write": cost(lambda n: ask("/memory", {"text": f"I like thing {n}"}, f"u{n % 10}")),
-            "read": cost(lambda n: ask("/memory/read", {"question": f"thing {n}?"}, f"u{n % 10}")),
-            "plain": cost(lambda n: ask("/recommend", recommended, None)),
-            "filtered": cost(lambda n: ask("/recommend", recommended, "person 3")),
+            "write": cost(
+                pid, lambda n: asked("/memory", {"text": f"I like thing {n}"}, f"u{n % 10}")
+            ),
+            "read": cost(
+                pid, lambda n: asked("/memory/read", {"question": f"thing {n}?"}, f"u{n % 10}")
+            ),
+            "plain": cost(pid, lambda n: asked("/recommend", recommended)),
+            "filtered": cost(pid, lambda n: asked("/recommend", recommended, "person 3")),
         }
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -89,6 +91,31 @@ def compare_scans(folder: Path) -> tuple[float, float]:
     return costs[0] / costs[1], float((lists[0] == lists[1]).all(1).mean())
 
 
+@contextmanager
+def served(*arguments: str) -> Iterator[tuple[int, HTTPConnection]]:
+    """A server in a process of its own, on one thread: its number, and a connection to it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "etalage", "serve", *arguments, "--port", str(port)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    connection = HTTPConnection("127.0.0.1", port)
+    try:
+        for _ in range(300):
+            try:
+                connection.request("GET", "/healthz")
+                connection.getresponse().read()
+                break
+            except ConnectionRefusedError:
+                connection.close()
+                time.sleep(0.1)
+        yield server.pid, connection
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -104,17 +131,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         export(Path(place) / "bundle")
         share, equal = compare_scans(Path(place) / "bundle")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "etalage", "serve", f"{place}/bundle", "--port", str(port)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        server = subprocess.Popen(command, env=environment)
-        try:
-            walls, cpu, memory = measure(server.pid, port)
-        finally:
-            server.terminate()
-            server.wait()
+        with served(f"{place}/bundle") as (pid, connection):
+            walls, cpu, memory = measure(pid, connection)
     p50, p99 = np.percentile(walls, [50, 99])
     print(f"wall p50 {p50:.2f} ms, p99 {p99:.2f} ms")
     seconds = time.perf_counter() - started
@@ -129,22 +147,13 @@ def main() -> None:
            seconds=seconds)  # fmt: skip
 
 
-def measure(pid: int, port: int) -> tuple[list[float], float, float]:
+def measure(pid: int, connection: HTTPConnection) -> tuple[list[float], float, float]:
     """Wall milliseconds of each request, CPU seconds of all, peak memory."""
     rng = np.random.default_rng(1)
     bodies = [
         json.dumps({"history": [f"item-{i:05d}" for i in row], "k": K})
         for row in rng.integers(0, N_ITEMS, (N_REQUESTS + 100, N_HISTORY))
     ]  # fmt: skip
-    connection = HTTPConnection("127.0.0.1", port)
-    for _ in range(200):
-        try:
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
-            break
-        except ConnectionRefusedError:
-            connection.close()
-            time.sleep(0.1)
     walls, before = [], 0.0
     for n, body in enumerate(bodies):
         if n == 100:  # warm by now
