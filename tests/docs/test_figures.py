@@ -22,6 +22,13 @@ def newest() -> dict[str, dict]:
     return rows
 
 
+def check_figure(page: str, pattern: str, value: float) -> None:
+    """A page says a recorded value, rounded to as many digits as it gives."""
+    found = re.search(pattern, (ROOT / page).read_text(encoding="utf-8"))
+    assert found is not None, "the figure is gone from the page"
+    assert f"{value:.{len(found[1].partition('.')[2])}f}" == found[1]
+
+
 README = {
     r"HR@10 and NDCG@10 \| ([\d.]+) and": "SASRec hit_rate@10 on S3-Rec beauty",
     r"HR@10 and NDCG@10 \| [\d.]+ and ([\d.]+)": "SASRec ndcg@10 on S3-Rec beauty",
@@ -75,10 +82,7 @@ README = {
 
 @pytest.mark.parametrize("pattern", README)
 def test_the_readme_says_what_was_recorded(pattern: str, newest: dict[str, dict]) -> None:
-    found = re.search(pattern, (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert found is not None, "the figure is gone from the README"
-    digits = len(found[1].partition(".")[2])
-    assert f"{newest[README[pattern]]['value']:.{digits}f}" == found[1]
+    check_figure("README.md", pattern, newest[README[pattern]]["value"])
 
 
 PAPER = "QNN-alpha as written in its paper"
@@ -118,10 +122,8 @@ RATES = {
 
 @pytest.mark.parametrize("pattern", RATES)
 def test_rates_of_rankers_are_what_was_recorded(pattern: str, newest: dict[str, dict]) -> None:
-    found = re.search(pattern, (ROOT / "docs/systems/rankers.md").read_text(encoding="utf-8"))
-    assert found is not None, "the figure is gone from the page"
     claim, unit = RATES[pattern]
-    assert f"{newest[claim]['value'] / unit:.{len(found[1].partition('.')[2])}f}" == found[1]
+    check_figure("docs/systems/rankers.md", pattern, newest[claim]["value"] / unit)
 
 
 def test_the_quality_of_rankers_is_what_was_recorded(newest: dict[str, dict]) -> None:
@@ -302,14 +304,11 @@ MEMORY = {
 
 @pytest.mark.parametrize("pattern", MEMORY)
 def test_what_a_memory_costs_is_what_was_recorded(pattern: str, newest: dict[str, dict]) -> None:
-    found = re.search(pattern, (ROOT / "docs/memory.md").read_text(encoding="utf-8"))
-    assert found is not None, "the figure is gone from the page"
-    digits = len(found[1].partition(".")[2])
-    assert f"{newest[MEMORY[pattern]]['value']:.{digits}f}" == found[1]
+    check_figure("docs/memory.md", pattern, newest[MEMORY[pattern]]["value"])
 
 
-def percent(value: float) -> str:
-    """A share as the page has it: .545."""
+def share(value: float) -> str:
+    """As the page has it: .545."""
     return f"{value:.3f}".removeprefix("0")
 
 
@@ -321,7 +320,7 @@ def test_what_memories_bring_back_is_what_was_recorded(newest: dict[str, dict]) 
     for kind, cell in zip(kinds, bm25[1].split("|"), strict=True):
         record = newest[f"MemDaily {kind}, recall@5 of characters alone"]
         assert record["ok"]
-        assert cell.strip() == percent(record["value"])
+        assert cell.strip() == share(record["value"])
     for pattern, claim in {
         r"etalage has (\.\d+) on LoCoMo at five": "LoCoMo, recall@5, ours",
         r"at five and (\.\d+) at ten, BM25": "LoCoMo, recall@10, ours",
@@ -331,7 +330,7 @@ def test_what_memories_bring_back_is_what_was_recorded(newest: dict[str, dict]) 
     }.items():
         found = re.search(pattern, page.replace("\n", " "))
         assert found is not None, pattern
-        assert found[1] == percent(newest[claim]["value"])
+        assert found[1] == share(newest[claim]["value"])
 
 
 def test_what_mem0_costs_beside_ours_is_what_was_recorded(newest: dict[str, dict]) -> None:

@@ -2,27 +2,23 @@
 
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.browser import chromium, faults
 from tests.conftest import Exported
+from tests.serve.listening import listening
 
 from etalage.ids import Vocabulary
 from etalage.pipeline.export import export_bundle
 from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.catalogue import Catalogue
-from etalage.serve.runtime.wire import OneWrite
 
 
 def test_a_visitor_sees_history_and_window(client: TestClient) -> None:
@@ -234,19 +230,8 @@ def test_of_a_long_text_the_newest_whole_items_are_read(client: TestClient) -> N
 
 @pytest.fixture(scope="module")
 def address(exported: Exported) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(exported.folder), port=port, http=OneWrite, log_level="error")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(5)
+    with listening(create_app(exported.folder)) as address:
+        yield address
 
 
 @pytest.mark.browser

@@ -1,19 +1,16 @@
 """The page of memories: to whom it is shown, what it says, and that no other site can press it."""
 
 import re
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from tests.browser import chromium, faults
 from tests.conftest import Exported
+from tests.serve.listening import listening
 from tests.serve.remembering import KEY, token
 
 from etalage.memory.events import observed
@@ -21,7 +18,6 @@ from etalage.memory.statement import Statement
 from etalage.memory.tokens import issue
 from etalage.serve.runtime.app import create_app
 from etalage.serve.runtime.keeper import Keeper
-from etalage.serve.runtime.wire import OneWrite
 
 SECTION = 'id="remembered"'
 
@@ -201,18 +197,8 @@ def test_much_is_cut_and_the_page_stays_one(opened: tuple[TestClient, Keeper]) -
 @pytest.fixture(scope="module")
 def address(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     keeper = Keeper.open(tmp_path_factory.mktemp("memory") / "memory.sqlite", KEY)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    app = create_app(exported.folder, keeper=keeper)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, http=OneWrite, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}", keeper
-    server.should_exit = True
-    thread.join(5)
+    with listening(create_app(exported.folder, keeper=keeper)) as address:
+        yield address, keeper
 
 
 TOLD = ["I'm allergic to nuts", "I moved to Lyon last week", "I don't like velvet",
