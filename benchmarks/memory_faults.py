@@ -9,9 +9,9 @@ from random import Random
 from etalage.memory.simulate.questions import TOLD_IN_TEXT
 from etalage.memory.simulate.schema import network
 from etalage.memory.simulate.surface import surface
+from etalage.memory.statement import DAY_MS
 from etalage.memory.trajectory import Message, Question, Trajectory
 
-DAY_MS = 86_400_000
 WEEKS = ("next week", "week after next", "下周")
 
 

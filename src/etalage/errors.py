@@ -43,6 +43,14 @@ class CapacityError(EtalageError):
     """The machine cannot hold or do what was asked."""
 
 
+class BusyError(CapacityError):
+    """Another process kept it for too long; later it may be free."""
+
+
+class DamagedError(DataError):
+    """A file is damaged, or none of ours."""
+
+
 class AnswerError(EtalageError):
     """A language model cannot be asked, or does not answer enough of what it was asked."""
 

@@ -3,10 +3,9 @@
 from concurrent.futures import Future
 from pathlib import Path
 
-import apsw
 import pytest
 
-from etalage.errors import CapacityError, DataError
+from etalage.errors import BusyError, CapacityError, DataError
 from etalage.memory.statement import Statement
 from etalage.memory.store import MemoryStore, now_ms
 from etalage.memory.writer import Writer
@@ -47,7 +46,7 @@ def test_a_file_that_another_process_keeps_is_waited_for_once(
 
     def kept(given: list[object]) -> list[int]:
         tried.append(len(given))
-        raise CapacityError("another process has been writing") from apsw.BusyError("busy")
+        raise BusyError("another process has been writing")
 
     with MemoryStore(tmp_path / "memory.sqlite") as store, Writer(store) as writer:
         with store.database.outside():

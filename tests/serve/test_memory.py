@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.serve.remembering import HOUR_MS, KEY, served, token
 
-from etalage.errors import CapacityError, DataError
+from etalage.errors import BusyError, DamagedError, DataError
 from etalage.memory.store import MemoryStore, now_ms
 from etalage.memory.user import UserMemory
 from etalage.serve.runtime.keeper import Keeper
@@ -412,8 +412,8 @@ def test_a_busy_or_broken_file_is_no_fault_of_the_client(
         return read
 
     for error, cause, status in (
-        (CapacityError("/srv/x is busy"), apsw.BusyError(), 503),
-        (DataError("/srv/x is damaged"), apsw.CorruptError(), 500),
+        (BusyError("/srv/x is busy"), apsw.BusyError(), 503),
+        (DamagedError("/srv/x is damaged"), apsw.CorruptError(), 500),
         (RuntimeError("I like tea"), ValueError("I like tea"), 500),
     ):
         monkeypatch.setattr(UserMemory, "read", failing(error, cause))

@@ -180,11 +180,11 @@ def token(
     days: Annotated[float, typer.Option(min=0, help="For how long it is good.")] = 30.0,
 ) -> None:
     """Make a token by which a user's memories can be asked over HTTP."""
-    from etalage.errors import DataError
+    from etalage.memory.facts import check_name
     from etalage.memory.tokens import issue
 
-    if not user.strip() or len(user) > 500:
-        raise DataError("a user is named by a text of 1 to 500 characters")
+    check_name(user)
+
     until = datetime.now(UTC) + timedelta(days=min(days, 36_500))
     typer.echo(issue(read_key(key_file), user, int(1000 * until.timestamp())))
 
@@ -205,6 +205,7 @@ def serve(
 def read_key(path: Path) -> bytes:
     """The key in a file; DataError where there is none."""
     from etalage.errors import DataError
+    from etalage.memory.tokens import LEAST_KEY
 
     try:
         key = path.read_bytes()
@@ -213,8 +214,9 @@ def read_key(path: Path) -> bytes:
             f"no key can be read from {path}: {error.strerror}; make one: "
             f"head -c 32 /dev/urandom > {path} && chmod 600 {path}"
         ) from error
-    if len(key) < 16:
-        raise DataError(f"{path} holds {len(key)} bytes; a key has at least 16, drawn at random")
+    if len(key) < LEAST_KEY:
+        least = f"a key has at least {LEAST_KEY}, drawn at random"
+        raise DataError(f"{path} holds {len(key)} bytes; {least}")
     return key
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from etalage.errors import DataError
+from etalage.evaluate.significance import Z
 
 Floats = NDArray[np.float64]
-Z = 1.959964  # 97.5 % of the normal
 NONE_SEEN = 3.0
 """With no click in m views the rate is below 3 / m, at 95 %."""
 

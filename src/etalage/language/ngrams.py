@@ -42,7 +42,7 @@ class NgramEncoder:
         if not 1 <= width <= 2**16:
             raise DataError(f"width must lie in 1..65536; got {width}")
         self.width = width
-        self.fingerprint = f"ngrams 1 {width}"
+        self.fingerprint = f"ngrams 2 {width}"
         self._cells = lru_cache(REMEMBERED)(self._hashed)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ FILLERS = frozenset(ENGLISH.split())
 CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 PARTS = re.compile(rf"[{CJK}]+|[^\W{CJK}]+")
 ENDINGS = ("ing", "ed", "ies", "es", "s", "ly")
+RUN = re.compile(f"[{CJK}]")
 DOUBLED = re.compile(r"([b-df-hj-kmnp-rtv-y])\1$")
 
 
@@ -34,11 +35,20 @@ def words_of(text: str) -> list[str]:
     """
     found: list[str] = []
     for part in PARTS.findall(text.lower()):
-        if "\u3040" <= part[0] <= "\uf9ff":
+        if is_run(part):
             found += [part[at : at + 2] for at in range(max(len(part) - 1, 1))]
         elif part not in FILLERS:
             found.append(part)
     return found
+
+
+def is_run(part: str) -> bool:
+    """Whether a part is Chinese, Japanese or Korean, which put no spaces between words.
+
+    >>> [is_run(part) for part in ("jazz", "爵士", "豈", "ꮳꮃꭹ")]
+    [False, True, True, False]
+    """
+    return RUN.match(part) is not None
 
 
 @lru_cache(maxsize=2**16)

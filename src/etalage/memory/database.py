@@ -173,7 +173,7 @@ class Database:
                 raise
             # what was asked for is done: an error here must not say that it is not
             with suppress(apsw.Error, OSError):
-                if self._log.stat().st_size > MOST_LOGGED and self._written_back():
+                if self.log.stat().st_size > MOST_LOGGED and self._written_back():
                     self._checkpoint("TRUNCATE")  # else the next write finds it as long
 
     @contextmanager
@@ -240,7 +240,7 @@ class Database:
         was_unfinished = self._turns.is_unfinished
         # first: of what somebody without our turns writes after this, the pages are not known
         version = self._value("PRAGMA data_version")
-        pages = None if was_unfinished else logged_pages(self._log, PAGE_SIZE)
+        pages = None if was_unfinished else logged_pages(self.log, PAGE_SIZE)
         self._turns.mark(is_unfinished=True)
         busy, logged, copied = self._checkpoint("FULL")
         if busy or logged != copied:
@@ -276,7 +276,8 @@ class Database:
         return int(self._writer.execute(query).fetchall()[0][0])
 
     @property
-    def _log(self) -> Path:
+    def log(self) -> Path:
+        """The write-ahead log."""
         return self.path.with_name(f"{self.path.name}-wal")
 
     def close(self) -> None:

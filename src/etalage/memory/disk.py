@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from etalage.errors import CapacityError, DataError, naming_extras
+from etalage.errors import BusyError, CapacityError, DamagedError, naming_extras
 
 with naming_extras():
     import apsw
@@ -42,11 +42,11 @@ def telling(path: Path) -> Iterator[None]:
             f"the disk of {path} failed or cannot be written: {error}; nothing of this was kept"
         ) from error
     except apsw.BusyError as error:
-        raise CapacityError(
+        raise BusyError(
             f"another process has been writing to {path} for {WAIT_MS / 1000:g} s; nothing of "
             "this was kept; try again"
         ) from error
     except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise DataError(
+        raise DamagedError(
             f"{path} is damaged or no memory: {error}; restore a backup, or name another file"
         ) from error

@@ -1,7 +1,7 @@
 """What did somebody do in the shop? Events of a log as memories, with what they say of taste.
 
 A rating is a statement, a purchase is one, a click is hardly any: how sure each is of a taste is
-written beside it, and what people say outright decides over what they do.
+written beside it. Of statements and acts about one thing the newest decides.
 """
 
 from __future__ import annotations

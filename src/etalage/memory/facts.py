@@ -27,6 +27,19 @@ def is_unicode(text: object) -> bool:
     return True
 
 
+LONGEST_NAME = 500
+"""Characters of a user's name."""
+
+
+def check_name(name: object) -> None:
+    """Raises DataError for what cannot name a user."""
+    # two names with different halves of characters would be hashed as one
+    if not is_unicode(name) or not 1 <= len(str(name)) <= LONGEST_NAME or not str(name).strip():
+        raise DataError(
+            f"a user is named by a text of 1 to {LONGEST_NAME} characters; got {name!a:.80}"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Subject, predicate and object, with when it is true.

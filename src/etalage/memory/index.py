@@ -6,21 +6,19 @@ on what others said. Letters: N memories of the user, D width, P pairs of a memo
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
-from etalage.language.words import CJK, stem, words_of
+from etalage.language.words import RUN, stem, words_of
 from etalage.memory.facts import Fact, outdated
 
 K1, B = 1.2, 0.75
 """BM25's own: how much repeats of a word count, and how much a long text is held against it."""
-CHARACTER = re.compile(f"[{CJK}]")
 WORD = np.dtype([("word", "<u4"), ("count", "<u2")])
 
 
@@ -42,7 +40,7 @@ def searched(text: str, facts: Sequence[Fact] = ()) -> list[str]:
     Of Chinese, Japanese and Korean also single characters: what a question says in two words of a
     character each, an answer says in one of both, and they share no pair.
     """
-    words = [stem(word) for word in words_of(text)] + CHARACTER.findall(text)
+    words = [stem(word) for word in words_of(text)] + RUN.findall(text)
     named = " ".join(fact.predicate.replace("_", " ") for fact in facts)
     return words + sorted({stem(word) for word in words_of(named)} - set(words))
 
@@ -59,7 +57,7 @@ class Index:
 
     def __init__(self, width: int, encoder: int) -> None:
         self.encoder, self.width = encoder, width
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
         self.clear()
 
     def clear(self) -> None:
@@ -148,14 +146,18 @@ class Index:
         # not BLAS: its threads cost more than they save on one user's rows
         return np.einsum("nd,d->n", self.vectors, vector)
 
+    def _spans(self, words: NDArray[np.void]) -> Iterator[tuple[int, int]]:
+        """Where each word's memories begin and end."""
+        starts = np.searchsorted(self._words, words["word"], side="left")
+        stops = np.searchsorted(self._words, words["word"], side="right")
+        return zip(starts.tolist(), stops.tolist(), strict=True)
+
     def echoed(self, words: NDArray[np.void]) -> int:
         """Returns the number of a memory that has nearly all of these words, 0 where none has."""
         if len(words) < LEAST_ECHO:
             return 0
         shared = np.zeros(self._n, np.int64)
-        starts = np.searchsorted(self._words, words["word"], side="left")
-        stops = np.searchsorted(self._words, words["word"], side="right")
-        for start, stop in zip(starts, stops, strict=True):
+        for start, stop in self._spans(words):
             shared[self._rows[start:stop]] += 1
         if not self._n or shared.max() < ECHO * len(words):
             return 0
@@ -172,9 +174,7 @@ class Index:
         if not len(self._words):
             return scores
         mean = float(self._lengths.mean())
-        starts = np.searchsorted(self._words, words["word"], side="left")
-        stops = np.searchsorted(self._words, words["word"], side="right")
-        for start, stop in zip(starts, stops, strict=True):
+        for start, stop in self._spans(words):
             n = stop - start
             if not n:
                 continue

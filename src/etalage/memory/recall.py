@@ -83,27 +83,26 @@ def visible(index: Index, asked: Asked) -> NDArray[np.bool_]:
 
 def best(index: Index, asked: Asked) -> list[tuple[int, int, int, int, float, float, float]]:
     """Returns number, kind, source, said_at, score, BM25 and cosine of the k best, best first;
-    ties: the older first."""
-    with index.lock:
-        if not len(index):
-            return []
-        words = index.match(asked.words)
-        closeness = index.closeness(asked.vector)
-        found = visible(index, asked) & ((words > 0) | (closeness >= NEAR))
-        rows = np.flatnonzero(found)
-        if not len(rows):
-            return []
-        words, closeness = words[rows], np.maximum(closeness[rows], 0)
-        said = index.columns[3]
-        fit = np.zeros(len(index))
-        fit[rows] = _share(words) + CLOSENESS_WEIGHT * _share(closeness)
-        score = _in_context(fit, said)[rows]
-        age = np.maximum(asked.as_of - said[rows], 0)
-        score *= 1 - RECENCY + RECENCY * np.exp2(-age / HALF_LIFE_MS)
-        order = np.argsort(-score, kind="stable")[: asked.k]
-        columns = index.columns[:4, rows[order]].T.tolist()
-        parts = np.stack([score, words, closeness])[:, order].T.tolist()
-        return [(*what, *how) for what, how in zip(columns, parts, strict=True)]
+    ties: the older first. The index is lent, and so locked."""
+    if not len(index):
+        return []
+    words = index.match(asked.words)
+    closeness = index.closeness(asked.vector)
+    found = visible(index, asked) & ((words > 0) | (closeness >= NEAR))
+    rows = np.flatnonzero(found)
+    if not len(rows):
+        return []
+    words, closeness = words[rows], np.maximum(closeness[rows], 0)
+    said = index.columns[3]
+    fit = np.zeros(len(index))
+    fit[rows] = _share(words) + CLOSENESS_WEIGHT * _share(closeness)
+    score = _in_context(fit, said)[rows]
+    age = np.maximum(asked.as_of - said[rows], 0)
+    score *= 1 - RECENCY + RECENCY * np.exp2(-age / HALF_LIFE_MS)
+    order = np.argsort(-score, kind="stable")[: asked.k]
+    columns = index.columns[:4, rows[order]].T.tolist()
+    parts = np.stack([score, words, closeness])[:, order].T.tolist()
+    return [(*what, *how) for what, how in zip(columns, parts, strict=True)]
 
 
 def _in_context(fit: NDArray[np.float64], said: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -16,15 +16,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from etalage.language.words import CJK, FILLERS, PARTS, stem
+from etalage.language.words import FILLERS, PARTS, is_run, stem
 from etalage.memory.facts import Fact, beliefs
 
-KINDS = """
+GENERIC = """
     any anything brand brands everything film films game games item items kind kinds like movie
     movies product products show shows series sort sorts stuff thing things title titles type types
     book books novel novels
 """
-NO_NAMES = frozenset(KINDS.split())
+NO_NAMES = frozenset(GENERIC.split())
 """What a thing is called beside its own name: of "horror movies", horror is what is meant."""
 NO_RUNS = re.compile(r"(?:电影|影片|片子|片|书籍|书|小说|游戏|类|的东西|东西|产品|商品)+$")
 PARTED = re.compile(r"\s*(?:/|,|，|、|\bn?or\b|\band\b|或者|或|和)\s*", re.IGNORECASE)
@@ -57,8 +57,8 @@ def words_meant(thing: str) -> tuple[str, ...]:
     """
     parts = [part for part in PARTS.findall(_plain(thing)) if part not in FILLERS]
     named = [part for part in parts if part not in NO_NAMES] or parts
-    runs = {NO_RUNS.sub("", part) or part for part in named if _is_run(part)}
-    return tuple(sorted(runs | {_root(part) for part in named if not _is_run(part)}))
+    runs = {NO_RUNS.sub("", part) or part for part in named if is_run(part)}
+    return tuple(sorted(runs | {_root(part) for part in named if not is_run(part)}))
 
 
 def _plain(text: str) -> str:
@@ -75,11 +75,6 @@ def _root(word: str) -> str:
     while (shorter := stem(word)) != word:
         word = shorter
     return word[:-1] + "i" if len(word) > 3 and word[-1] == "y" else word  # cookie, cookies
-
-
-def _is_run(part: str) -> bool:
-    """Whether it is Chinese, Japanese or Korean, which put no spaces between words."""
-    return re.match(f"[{CJK}]", part) is not None
 
 
 def refusals(facts: Iterable[Fact], at: int) -> list[Refusal]:
@@ -131,7 +126,7 @@ class Words:
         self._texts = [_plain(text) for text in texts]
         rows: dict[str, list[int]] = {}
         for row, text in enumerate(self._texts):
-            for word in {_root(part) for part in PARTS.findall(text) if not _is_run(part)}:
+            for word in {_root(part) for part in PARTS.findall(text) if not is_run(part)}:
                 rows.setdefault(word, []).append(row)
         self._rows = {word: np.array(found, np.int32) for word, found in rows.items()}
 
@@ -144,6 +139,6 @@ class Words:
         return np.zeros(0, np.int32) if rows is None else rows
 
     def _having(self, word: str) -> NDArray[np.int32]:
-        if _is_run(word):
+        if is_run(word):
             return np.array([at for at, text in enumerate(self._texts) if word in text], np.int32)
         return self._rows.get(word, np.zeros(0, np.int32))

@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 from etalage.errors import DataError
 from etalage.memory.database import OF_A_USER, Person, first, last
 from etalage.memory.facts import Fact
-from etalage.memory.grammar import facts_in
 from etalage.memory.index import Row, hashed_words, searched
 from etalage.memory.sealing import Cipher
-from etalage.memory.statement import DAY_MS, KINDS, SOURCES, Memory, Statement
+from etalage.memory.statement import DAY_MS, KINDS, MOST_FACTS, SOURCES, Memory, Statement
 from etalage.memory.trail import Trail
 
-MOST_FACTS = 64
-"""Of one memory; their ids are `number * MOST_FACTS` and up."""
 LAST = 2**32 - 1
 """The greatest number that a memory can have."""
 
@@ -62,20 +59,22 @@ class Rows:
     def _opened(self, sealed: bytes) -> bytes:
         return self._cipher.open(self.person.salt, sealed)
 
-    def write(self, given: Sequence[tuple[Statement, NDArray[np.float32]]]) -> list[int]:
-        """Adds memories, with their vectors; returns their numbers, of those that were written
-        with their keys before the old ones.
+    def write(
+        self, given: Sequence[tuple[Statement, Sequence[Fact], NDArray[np.float32]]]
+    ) -> list[int]:
+        """Adds memories, with their facts and vectors; returns their numbers, the old ones of those
+        that were written with their keys before.
 
         Raises:
             DataError: where one was said more than a day ahead of the clock.
         """
         numbers: list[int] = []
         written: list[int] = []
-        for statement, vector in given:
+        for statement, facts, vector in given:
             number = None if statement.key is None else self.number_of(statement.key)
             if number is None:
                 number = self.person.last + len(written) + 1
-                self._add(number, statement, vector)
+                self._add(number, statement, facts, vector)
                 written.append(number)
             numbers.append(number)
         self.trail.add(self.now, "wrote", written, "")
@@ -85,14 +84,19 @@ class Rows:
         )
         return numbers
 
-    def _add(self, number: int, statement: Statement, vector: NDArray[np.float32]) -> None:
+    def _add(
+        self,
+        number: int,
+        statement: Statement,
+        facts: Sequence[Fact],
+        vector: NDArray[np.float32],
+    ) -> None:
         said_at = self.now if statement.said_at is None else statement.said_at
         if said_at > self.now + DAY_MS:
             raise DataError(
                 f"said_at lies {(said_at - self.now) / DAY_MS:.1f} days ahead of the clock; a fact "
                 "that will be true later has valid_from"
             )
-        facts = statement.facts or facts_in(statement)
         self._run(
             "INSERT INTO memory VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -123,6 +127,7 @@ class Rows:
     def _add_facts(self, number: int, said_at: int, facts: Sequence[Fact]) -> None:
         if len(facts) > MOST_FACTS:
             raise DataError(f"a memory says at most {MOST_FACTS} facts; got {len(facts)}")
+        # the ids of a memory's facts are `number * MOST_FACTS` and up
         for place, fact in enumerate(facts, self._base + number * MOST_FACTS):
             said = asdict(fact)
             del said["memory"], said["origin"]  # a part of the row's id, and a column

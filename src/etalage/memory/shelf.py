@@ -32,10 +32,9 @@ class Shelf:
         """
         person = rows.person
         with self._lock:
-            index, n_bytes = self._indices.pop(person.no, (self._new(), 0))
+            kept, n_bytes = self._indices.pop(person.no, (None, 0))
             self._held -= n_bytes
-        if index.version > person.version:
-            index = self._new()
+        index = self._new() if kept is None or kept.version > person.version else kept
         with index.lock:
             if index.version < max(person.rewritten, 1):
                 index.clear()

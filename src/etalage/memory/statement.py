@@ -18,6 +18,10 @@ MOST_CHARACTERS = 100_000
 MARK = "[remembered]"
 """Begins every line that is shown to a language model as memory, so none is remembered again."""
 DAY_MS = 86_400_000
+LATEST = 2**53
+"""No time is as late, in milliseconds: JSON's numbers end there."""
+MOST_FACTS = 64
+"""Of one memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Statement:
             raise DataError(f"the source is one of {', '.join(SOURCES)}; got {self.source!r}")
         for name in ("said_at", "until"):
             value = getattr(self, name)
-            if value is not None and not (type(value) is int and 0 <= value < 2**53):
+            if value is not None and not (type(value) is int and 0 <= value < LATEST):
                 raise DataError(f"{name} must be milliseconds UTC since 1970; got {value!r}")
         if self.key is not None and not is_unicode(self.key):
             raise DataError(f"the key of a statement must be a text; got {self.key!a}")
@@ -91,9 +95,7 @@ def _check_text(text: str) -> None:
         )
     if not text.strip():
         raise DataError("the text is empty; there is nothing to remember")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"the text is no valid Unicode: {error}") from error
+    if not is_unicode(text):
+        raise DataError("the text is no valid Unicode, it has halves of characters: decode it anew")
     if MARK in text:
         raise DataError(f"the text holds {MARK!r}: it was recalled from memory, not said again")

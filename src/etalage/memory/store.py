@@ -13,18 +13,18 @@ from __future__ import annotations
 import hmac
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike, urandom
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from etalage.errors import DataError, ErasedError
 from etalage.language.encoder import Encoder
 from etalage.language.ngrams import NgramEncoder
 from etalage.memory.database import Database, Person
-from etalage.memory.facts import is_unicode
+from etalage.memory.facts import check_name
+from etalage.memory.grammar import facts_in
 from etalage.memory.index import Index, hashed_words, searched
 from etalage.memory.rows import Rows
 from etalage.memory.sealing import Cipher, Unsealed
@@ -111,9 +111,7 @@ class MemoryStore:
         Raises:
             DataError: for a name that is no text, or has no character.
         """
-        # two names with different halves of characters would be hashed as one
-        if not is_unicode(name) or not name.strip() or len(name) > 500:
-            raise DataError(f"a user is named by a text of 1 to 500 characters; got {name!a:.80}")
+        check_name(name)
         return UserMemory(self, name)
 
     def write_many(
@@ -135,14 +133,17 @@ class MemoryStore:
         places: dict[str, list[int]] = defaultdict(list)
         for place, (name, _) in enumerate(pairs):
             places[name].append(place)
-        numbers = [self._echoed(name, statement) for name, statement in pairs]
+        facts = [statement.facts or facts_in(statement) for _, statement in pairs]
+        numbers = [0] * len(pairs)
+        for name, mine in places.items():
+            self._find_echoes(name, [(place, pairs[place][1]) for place in mine], numbers)
         with self.database.writing() as run:
             for name, every in places.items():
                 if exported_at is not None:  # here, where no erasure can come between any more
                     self._check_erased(run, name, exported_at)
                 rows = self.rows(run, name) or self._new_rows(run, name)
                 mine = [place for place in every if not numbers[place]]
-                found = rows.write([(pairs[place][1], vectors[place]) for place in mine])
+                found = rows.write([(pairs[at][1], facts[at], vectors[at]) for at in mine])
                 for place, number in zip(mine, found, strict=True):
                     numbers[place] = number
         return numbers
@@ -152,16 +153,21 @@ class MemoryStore:
         if erased and exported_at <= erased[0][0]:
             raise ErasedError("this user was erased after the export was made; nothing is loaded")
 
-    def _echoed(self, name: str, statement: Statement) -> int:
-        """The memory that an assistant only repeats, 0 where it says something of its own: what
-        was recalled and said again would otherwise grow without end."""
-        if statement.source != "assistant":
-            return 0
+    def _find_echoes(
+        self, name: str, given: Sequence[tuple[int, Statement]], numbers: list[int]
+    ) -> None:
+        """Puts the memory that an assistant only repeats into its place of the numbers: what was
+        recalled and said again would otherwise grow without end."""
+        said = [(place, each) for place, each in given if each.source == "assistant"]
+        if not said:
+            return
         with self.view(name) as rows:
             if rows is None:
-                return 0
+                return
             with self.shelf.index(rows) as index:
-                return index.echoed(hashed_words(searched(statement.text), rows.person.salt))
+                for place, statement in said:
+                    words = hashed_words(searched(statement.text), rows.person.salt)
+                    numbers[place] = index.echoed(words)
 
     @contextmanager
     def view(self, name: str) -> Iterator[Rows | None]:
@@ -213,13 +219,8 @@ class MemoryStore:
     def close(self) -> None:
         self.database.close()
 
-    def __enter__(self) -> MemoryStore:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

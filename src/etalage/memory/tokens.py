@@ -9,20 +9,28 @@ from binascii import Error
 from etalage.errors import DataError
 from etalage.memory.facts import is_unicode
 
-SEAL = 32
-"""Bytes of a seal."""
+SEAL, LEAST_KEY = 32, 16
+"""Bytes of a seal, and of a key."""
+
+
+def check_key(key: bytes) -> None:
+    """Raises DataError for a key that could be guessed."""
+    if len(key) < LEAST_KEY:
+        raise DataError(
+            f"the key has {len(key)} bytes, at least {LEAST_KEY} are needed; make one: "
+            "head -c 32 /dev/urandom > memory.key"
+        )
 
 
 def issue(key: bytes, user: str, until: int) -> str:
     """Returns a token of a user that is good until then (ms UTC).
 
     Raises:
-        DataError: for a key of less than 16 bytes, which could be guessed, or for no text.
+        DataError: for a key that could be guessed, or for no text.
     """
     if not is_unicode(user):
         raise DataError(f"a user is named by a text; got {user!a:.80}")
-    if len(key) < 16:
-        raise DataError(f"the key has {len(key)} bytes; give at least 16, drawn at random")
+    check_key(key)
     said = f"{until} {user}".encode()
     return urlsafe_b64encode(_seal(key, said) + said).decode().rstrip("=")
 

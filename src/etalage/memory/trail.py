@@ -25,7 +25,7 @@ class Act:
     at: int
     """Milliseconds UTC."""
     what: str
-    """wrote, read, forgot, expired or exported."""
+    """wrote, read, learned, forgot or expired."""
     memory: int
     """Number of the memory; 0 where it was no single one."""
     actor: str

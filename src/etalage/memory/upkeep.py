@@ -36,6 +36,7 @@ def expire(store: MemoryStore) -> Receipt:
             if (rows := store.rows_of(run, no)) is not None:
                 counts = rows.forget(numbers, "expired", "")
                 n_memories, n_facts = n_memories + counts[0], n_facts + counts[1]
+                store.shelf.drop(no)
     return Receipt(n_memories, n_facts, store.scrub())
 
 
@@ -46,8 +47,7 @@ def stats(store: MemoryStore) -> dict[str, int]:
             f"n_{name}": run(f"SELECT count(*) FROM {table}").fetchall()[0][0]
             for name, table in (("users", "user"), ("memories", "memory"), ("facts", "fact"))
         }
-    path = store.database.path
-    files = (path, path.with_name(path.name + "-wal"))
+    files = (store.database.path, store.database.log)
     return counts | {"n_bytes": sum(file.stat().st_size for file in files if file.exists())}
 
 

@@ -117,16 +117,13 @@ class UserMemory:
                     rows.trail.add(rows.now, "read", [hit.number for hit in hits] or [0], actor)
         return hits
 
-    def now(self) -> int:
-        """Milliseconds UTC, never before what was written last."""
+    def facts(self, predicates: Collection[str] | None = None) -> tuple[list[Fact], int]:
+        """Returns what was ever said, oldest first, whether or not it still holds, of all
+        predicates by default; and the time, ms UTC, never before what was written last."""
         with self._store.view(self.name) as rows:
-            return self._store.clock() if rows is None else rows.now
-
-    def facts(self, predicates: Collection[str] | None = None) -> list[Fact]:
-        """Returns what was ever said, oldest first, whether or not it still holds; of all
-        predicates by default."""
-        with self._store.view(self.name) as rows:
-            return [] if rows is None else rows.facts(predicates=predicates)
+            if rows is None:
+                return [], self._store.clock()
+            return rows.facts(predicates=predicates), rows.now
 
     def beliefs(self, as_of: int | None = None) -> list[Belief]:
         """Returns what holds at a time (ms UTC), now by default."""

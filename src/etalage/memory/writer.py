@@ -13,14 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, Queue
-from types import TracebackType
 
-from etalage.errors import naming_extras
+from etalage.errors import BusyError
 from etalage.memory.statement import Statement
 from etalage.memory.store import MemoryStore
-
-with naming_extras():
-    import apsw
 
 AT_ONCE = 512
 """Statements of one commit; they share the wait for the disk."""
@@ -108,7 +104,7 @@ class Writer:
             numbers = iter(self._store.write_many(pairs))
         except Exception as error:
             # a file that another process keeps is of no statement: alone, each would wait as long
-            if len(batch) > 1 and not isinstance(error.__cause__, apsw.BusyError):
+            if len(batch) > 1 and not isinstance(error, BusyError):
                 return False
             for entry in batch:
                 entry.numbers.set_exception(error)
@@ -120,10 +116,5 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

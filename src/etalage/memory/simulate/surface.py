@@ -12,10 +12,10 @@ from typing import Any
 
 from etalage.errors import DataError
 from etalage.memory.simulate.schema import SELF, Attribute, network, read_yaml
+from etalage.memory.statement import DAY_MS
 from etalage.memory.trajectory import Value
 
 LANGUAGES = ("en", "zh")
-DAY_MS = 86_400_000
 EPOCH = date(1970, 1, 1).toordinal()
 HOUR = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 EN_RELATIVE = re.compile(r"(\d\d:\d\d) on (\w+) (next week|the week after next)")
@@ -24,11 +24,6 @@ ZH_RELATIVE = re.compile(r"(下{1,2})周(.)(\d\d:\d\d)")
 ZH_DATE = re.compile(r"(?:(\d{4})年)?(\d{1,2})月(\d{1,2})日(\d\d:\d\d)?")
 ZH_DAYS = "一二三四五六日"
 EN_WEEKS = ("next week", "the week after next")
-
-
-def day_at(time: int) -> date:
-    """Returns the UTC date of a time in ms."""
-    return date.fromordinal(EPOCH + time // DAY_MS)
 
 
 def minute_of(time: int) -> str:
@@ -144,7 +139,7 @@ class Surface:
     def _mention(self, entity: str, kind: str) -> str:
         rules = self.given["mentions"]
         rule: str = rules.get(kind, rules[""])
-        return rule if kind == SELF else rule.format(n=self.bare_name(entity, kind))
+        return rule if kind == SELF else rule.format(n=self.bare(entity))
 
     def bare_name(self, entity: str, kind: str) -> str:
         """Returns the name of an entity of a kind."""

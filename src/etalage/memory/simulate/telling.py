@@ -14,8 +14,9 @@ from etalage.memory.simulate.asking import asking
 from etalage.memory.simulate.programs import Knowledge
 from etalage.memory.simulate.schema import SELF, network
 from etalage.memory.simulate.statements import statements
-from etalage.memory.simulate.surface import DAY_MS, time_of
+from etalage.memory.simulate.surface import time_of
 from etalage.memory.simulate.world import Cell, World, draws, redrawn, sample
+from etalage.memory.statement import DAY_MS
 from etalage.memory.trajectory import Fact, Message, Value
 
 MINUTE = 60_000

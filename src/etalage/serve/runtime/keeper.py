@@ -13,13 +13,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-import apsw
 from fastapi import Request
 
-from etalage.errors import CapacityError, DataError
+from etalage.errors import BusyError, CapacityError, DamagedError, DataError
 from etalage.memory.statement import Statement
 from etalage.memory.store import MemoryStore
-from etalage.memory.tokens import holder
+from etalage.memory.tokens import check_key, holder
 from etalage.memory.upkeep import expire
 from etalage.memory.user import Receipt, UserMemory
 from etalage.memory.writer import Writer
@@ -30,8 +29,6 @@ EXPIRY_SECONDS = 60.0
 """How often is looked for what is to be forgotten by now."""
 MOST_WAITING = 32 * 2**20
 """Bytes of statements that may wait for the disk."""
-LEAST_KEY = 16
-"""Bytes."""
 
 
 class Keeper:
@@ -46,7 +43,7 @@ class Keeper:
     """
 
     def __init__(self, store: MemoryStore, key: bytes) -> None:
-        _check(key)
+        check_key(key)
         self.store = store
         self.page_key = secrets.token_urlsafe(32)
         """Whoever has it may see the page of memories; another one after each start."""
@@ -62,7 +59,7 @@ class Keeper:
             DataError: for a key that could be guessed, or where the file is no memory of that key.
             CapacityError: where it cannot be written.
         """
-        _check(key)
+        check_key(key)  # before a file is made
         return cls(MemoryStore(path, key=key), key)
 
     def asking(self, request: Request, named: object = None) -> UserMemory:
@@ -131,26 +128,17 @@ class Keeper:
         self.store.close()
 
 
-def _check(key: bytes) -> None:
-    if len(key) < LEAST_KEY:
-        raise DataError(
-            f"the key has {len(key)} bytes, at least {LEAST_KEY} are needed; make one: "
-            "head -c 32 /dev/urandom > memory.key"
-        )
-
-
 def refusal_of(error: Exception, request_id: str) -> RequestError:
     """What is answered where the memory raises; what the log has to know is logged.
 
     Neither the log nor an answer to somebody else ever holds what was said: of an error that was
     not foreseen only its kind and place are logged.
     """
-    cause = error.__cause__
-    if isinstance(error, DataError) and not isinstance(cause, apsw.Error):
+    if isinstance(error, DataError) and not isinstance(error, DamagedError):
         return RequestError(422, str(error))
     if isinstance(error, CapacityError):
         LOG.error("request %s: %s", request_id, error)
-        if isinstance(cause, apsw.BusyError):
+        if isinstance(error, BusyError):
             message = "another process has been writing for long; nothing of this was kept"
             return RequestError(503, f"{message}; try again", {"retry-after": "1"})
         message = "the disk of the memory is full or cannot be written: nothing of this was kept"

@@ -76,7 +76,7 @@ class Filter:
     def of(self, engine: Engine, memory: UserMemory) -> KeptOut:
         """What is kept out for a user."""
         started = time.perf_counter()
-        found = refusals(memory.facts(BECAUSE), memory.now())
+        found = refusals(*memory.facts(BECAUSE))
         rows = [self._words(engine).refused(refusal) for refusal in found]
         items = np.unique(np.concatenate([np.zeros(0, np.int32), *rows]))
         counted = [(refusal, len(part)) for refusal, part in zip(found, rows, strict=True)]

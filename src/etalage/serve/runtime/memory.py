@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from etalage.memory.reminder import remind
+from etalage.memory.statement import LATEST
 from etalage.memory.upkeep import stats
 from etalage.memory.user import UserMemory
 from etalage.serve.runtime.answering import (
@@ -28,7 +29,7 @@ from etalage.serve.runtime.answering import (
 from etalage.serve.runtime.bodies import body_of, check_names, read_body
 from etalage.serve.runtime.counts import Counts
 from etalage.serve.runtime.keeper import Keeper, refusal_of
-from etalage.serve.runtime.said import LATEST, STATEMENT, statement
+from etalage.serve.runtime.said import STATEMENT, statement
 from etalage.serve.runtime.wire import run
 
 MOST_BYTES = 1024 * 1024

@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from numpy.typing import NDArray
 
-from etalage.memory.facts import Belief
+from etalage.memory.facts import LONGEST_NAME, Belief
 from etalage.memory.refusals import Refusal
 from etalage.memory.statement import DAY_MS, Memory
 from etalage.memory.tokens import holder, issue
@@ -86,7 +86,7 @@ class Desk:
 
     def tell(self, engine: Engine, given: dict[str, str], visitor: str) -> Section | None:
         """What the page tells of a visitor; None for a name that nobody can have."""
-        if len(visitor) > 500:
+        if len(visitor) > LONGEST_NAME:
             return None
         memory = self._keeper.store.user(visitor)
         held = [belief for belief in memory.beliefs() if belief.predicate not in ACTS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from etalage.memory.facts import Fact
-from etalage.memory.statement import Statement
+from etalage.memory.statement import LATEST, MOST_FACTS, Statement
 from etalage.serve.runtime.answering import RequestError
 from etalage.serve.runtime.bodies import check_names
 
@@ -21,11 +21,8 @@ FACT: dict[str, tuple[type, ...]] = {
     "valid_to": (int, type(None)),
 }
 """Parts of a fact that is given, and what each may be."""
-MOST_FACTS = 64
 LONGEST = 500
 """Characters of a key, and of a part of a fact."""
-LATEST = 2**53
-"""Milliseconds."""
 
 
 def statement(parts: Any) -> Statement:
