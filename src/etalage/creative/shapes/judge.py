@@ -1,0 +1,127 @@
+"""What does a picture of shapes show? Read off the pixels, by somebody who never sees a model.
+
+The parts that were asked for are laid on the picture wherever they can be, and the place that
+covers what is drawn best counts. Attributes are then measured inside each part. So a part that was
+drawn poorly still has an attribute, and how poorly it was drawn is told beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etalage.creative.shapes.pictures import (
+    BACKGROUND,
+    COLOURS,
+    SIDE,
+    TEXTURES,
+    Masks,
+    Pairs,
+    Pixels,
+    layouts,
+    task_of,
+    textured,
+)
+from etalage.errors import DataError
+
+FOUND = 0.6
+"""Overlap from which the parts are there; two objects of which one is missing reach a half."""
+INK = {"coarse": 160, "fine": 160, "style": 130}
+"""Mean of red, green and blue below which a pixel belongs to an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a picture shows of two parts that were asked for."""
+
+    asked: Pairs
+    attributes: tuple[str, str]
+    """Of each part, as measured."""
+    overlap: float
+    """Intersection over union of what is drawn and the parts where they fit best."""
+    masks: Masks
+    """Where the parts were found (2, SIDE, SIDE)."""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the parts are there, so that it can be asked how they look."""
+        return self.overlap >= FOUND
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether each part has the attribute that was asked of it."""
+        return self.attributes == (self.asked[0][0], self.asked[1][0])
+
+    @property
+    def is_exchanged(self) -> bool:
+        """Whether each part has the attribute that was asked of the other."""
+        return self.attributes == (self.asked[1][0], self.asked[0][0])
+
+
+def read(pixels: Pixels, asked: Pairs) -> Reading:
+    """Reads a picture (SIDE, SIDE, 3).
+
+    Raises:
+        DataError: for a picture of another size, or parts that no task draws.
+
+    >>> from etalage.creative.shapes.pictures import draw
+    >>> asked = (("red", "circle"), ("blue", "square"))
+    >>> reading = read(draw((("blue", "circle"), ("red", "square")), layout=7), asked)
+    >>> reading.attributes, reading.overlap, reading.is_exchanged
+    (('blue', 'red'), 1.0, True)
+    """
+    if pixels.shape != (SIDE, SIDE, 3):
+        raise DataError(f"expected a picture ({SIDE}, {SIDE}, 3); got {pixels.shape}")
+    task = task_of(asked)
+    nouns = (asked[0][1], asked[1][1])
+    places = layouts(task, nouns)
+    drawn = pixels.mean(-1) < INK[task]
+    objects = places[:, 0] if nouns[1] == BACKGROUND else places.any(1)
+    both = (objects & drawn).sum((1, 2))
+    overlaps = both / (objects | drawn).sum((1, 2))
+    best = int(overlaps.argmax())
+    found = []
+    for noun, mask in zip(nouns, places[best], strict=True):
+        if task == "style":
+            found.append(_texture(pixels[mask].mean(-1), mask, noun == BACKGROUND))
+        else:
+            found.append(_colour(pixels[mask & drawn] if (mask & drawn).any() else pixels[mask]))
+    return Reading(asked, (found[0], found[1]), float(overlaps[best]), places[best])
+
+
+class ShapeJudge:
+    """Says of each pair of a prompt whether a picture of shapes shows it."""
+
+    fingerprint = "shapes 1"
+
+    def check(
+        self, image: object, pairs: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], float]:
+        """Returns 1 for each pair that is shown, and 0 for the others."""
+        if len(pairs) != 2:
+            raise DataError(f"a picture of shapes has two parts; got {len(pairs)}")
+        asked: Pairs = ((pairs[0][0], pairs[0][1]), (pairs[1][0], pairs[1][1]))
+        reading = read(np.asarray(image), asked)
+        return {
+            pair: float(reading.is_found and pair[0] == shown)
+            for pair, shown in zip(asked, reading.attributes, strict=True)
+        }
+
+
+def _colour(pixels: NDArray[np.uint8]) -> str:
+    mean = pixels.mean(0)
+    return min(COLOURS, key=lambda name: float(((mean - COLOURS[name]) ** 2).sum()))
+
+
+def _texture(greys: NDArray[np.floating], mask: Masks, is_background: bool) -> str:
+    # of a grey that is off by a little, the texture is still the same
+    around = greys - greys.mean()
+
+    def misses(name: str) -> float:
+        wanted = textured(name, is_background)[mask].astype(float)
+        return float(((around - (wanted - wanted.mean())) ** 2).sum())
+
+    return min(TEXTURES, key=misses)
