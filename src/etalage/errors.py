@@ -15,6 +15,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "llm": ("sentence-transformers", "transformers"),
     "tune": ("optuna",),
     "memory": ("apsw",),
+    "creative": ("diffusers",),
 }
 """Optional parts, and the packages that make each."""
 
