@@ -53,7 +53,7 @@ LONG = {
         "memory_retrieval.py",
         "memory_serving.py",
     ],
-    "creative": [],
+    "creative": ["creative_cost.py"],
 }
 
 
