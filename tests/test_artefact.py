@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from etalage.artefact import HOST, Kind, whole_file, whole_folder
+from etalage.artefact import HOST, Kind, first_folder, whole_file, whole_folder
 from etalage.cli.main import app
 from etalage.data import store
 from etalage.errors import DataError
@@ -250,3 +250,24 @@ def test_a_broken_array_is_no_reason_to_refuse_its_place(tmp_path: Path) -> None
     (tmp_path / "table" / "numbers.npy").unlink()
     table.save(tmp_path / "table")
     assert np.load(tmp_path / "table" / "numbers.npy").shape == (9, 1)
+
+
+def test_of_two_that_make_one_folder_the_first_stays(tmp_path: Path) -> None:
+    with first_folder(tmp_path / "thing") as slow:
+        (slow / "text").write_text("slow")
+        with first_folder(tmp_path / "thing") as quick:
+            (quick / "text").write_text("quick")
+        assert (tmp_path / "thing" / "text").read_text() == "quick"
+    assert (tmp_path / "thing" / "text").read_text() == "quick"
+    assert [path.name for path in tmp_path.iterdir()] == ["thing"]
+
+
+def test_a_first_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        with first_folder(tmp_path / "thing") as draft:
+            (draft / "text").write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []

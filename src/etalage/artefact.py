@@ -98,6 +98,27 @@ def whole_folder(folder: Path, kind: Kind) -> Iterator[Path]:
 
 
 @contextmanager
+def first_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder to fill; it becomes `folder` when the block ends well, unless another
+    process made one there meanwhile: then that one stays.
+
+    Raises:
+        CapacityError: when the disk is full or refuses; then nothing of it is there.
+    """
+    with _said_plainly(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        with _draft_of(folder) as draft:
+            draft.mkdir()
+            yield draft
+            try:
+                os.rename(draft, folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a path to write; the file takes the place of `path` when the block ends well.
 

@@ -84,14 +84,7 @@ def locate(prompt: str, pairs: Sequence[tuple[str, str]]) -> tuple[Binding, ...]
     """
     found: dict[Phrase, list[Phrase]] = {}
     used: set[Phrase] = set()
-    for pair in pairs:
-        if (
-            isinstance(pair, str)
-            or not isinstance(pair, Sequence)
-            or len(pair) != 2
-            or not all(isinstance(words, str) and words.strip() for words in pair)
-        ):
-            raise DataError(f"a binding is a pair of texts (attribute, object); got {pair!a}")
+    for pair in check_pairs(pairs):
         attributes, objects = (_said(prompt, words) for words in pair)
         ways = [
             (_gap(attribute, thing), attribute, thing)
@@ -109,6 +102,19 @@ def locate(prompt: str, pairs: Sequence[tuple[str, str]]) -> tuple[Binding, ...]
         used.add(attribute)
         found.setdefault(thing, []).append(attribute)
     return tuple(Binding(thing, tuple(sorted(found[thing]))) for thing in sorted(found))
+
+
+def check_pairs(pairs: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """Returns pairs of (attribute, object); DataError for one that is no two texts."""
+    for pair in pairs:
+        if (
+            isinstance(pair, str)
+            or not isinstance(pair, Sequence)
+            or len(pair) != 2
+            or not all(isinstance(words, str) and words.strip() for words in pair)
+        ):
+            raise DataError(f"a binding is a pair of texts (attribute, object); got {pair!a}")
+    return pairs
 
 
 def _said(prompt: str, words: str) -> list[Phrase]:

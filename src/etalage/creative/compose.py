@@ -53,7 +53,7 @@ def compose(scene: Scene, words: Vocabulary = WORDS) -> Composed:
         noun = words.thing(thing.noun)
         kept, others = _attributes(thing, words)
         left_out += [(attribute, noun) for attribute in others]
-        prompt += _between(number, len(scene.things)) + _article((*kept, noun)[0])
+        prompt += _between(number, len(scene.things)) + article((*kept, noun)[0])
         spans = []
         for word in (*kept, noun):
             prompt += " "
@@ -87,6 +87,7 @@ def _between(number: int, n_things: int) -> str:
     return " and " if number == n_things - 1 else ", "
 
 
-def _article(word: str) -> str:
+def article(word: str) -> str:
+    """Returns "a" or "an", as a word of the vocabulary is said."""
     is_vowel = word[0] in "aeiou" and not word.startswith(SAID_AS_CONSONANT)
     return "an" if is_vowel or word.startswith(SAID_AS_VOWEL) else "a"
