@@ -125,7 +125,7 @@ def check_folder(folder: Path) -> None:
     """Raises RecipeError where a run cannot be written."""
     for place in (folder, *folder.parents):
         if place.exists() and not place.is_dir():
-            raise RecipeError(f"{place} is a file; choose another folder for the run with --out")
+            raise RecipeError(f"{place} is a file; choose another folder with --out")
 
 
 def _run(recipe: Any, folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from etalage.cli import calibrate, data, jobs, knowledge, memory, reproduce
+from etalage.cli import calibrate, creative, data, jobs, knowledge, memory, reproduce
 from etalage.cli.doctor import doctor
 from etalage.cli.tune import tune
 from etalage.errors import EtalageError, missing_extra
@@ -38,6 +38,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(memory.app, name="memory")
+app.add_typer(creative.app, name="creative")
 app.add_typer(reproduce.app, name="reproduce")
 for command in (
     *(jobs.demo, jobs.train, tune, jobs.tokenize, jobs.export, jobs.report, jobs.serve),
