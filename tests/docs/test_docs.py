@@ -32,6 +32,7 @@ def test_the_readme_is_short() -> None:
         "docs/text-encoders.md",
         "docs/language-models.md",
         "docs/memory.md",
+        "docs/creatives.md",
     ],
 )
 def test_python_in_the_pages_runs(

@@ -13,6 +13,7 @@ codes.npy          semantic ids, int32 (N, levels)                              
 ranker.onnx        logits of candidates, with the folder features/                   (optional)
 calibrator.json    logits to probabilities, and the fields it calibrates by          (optional)
 visitors.json      stored histories                                                  (optional)
+creatives/         generated pictures of items, each with its words                  (optional)
 ```
 """
 

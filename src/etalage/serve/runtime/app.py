@@ -22,8 +22,9 @@ from etalage.serve.runtime.answering import (
     log_quietly,
     refused,
 )
-from etalage.serve.runtime.bodies import body_of, read_body
+from etalage.serve.runtime.bodies import MOST_SHOWN, body_of, read_body
 from etalage.serve.runtime.cards import cards
+from etalage.serve.runtime.creatives import MEDIA_TYPE
 from etalage.serve.runtime.engine import Clock, Engine
 from etalage.serve.runtime.live import Live
 from etalage.serve.runtime.page import apology, page, style
@@ -38,6 +39,7 @@ RECOMMEND = ("user", "history", "k", "exclude", "context")
 GARBAGE = 20_000
 """Objects made before garbage is looked for; an answer makes and drops hundreds, without cycles."""
 SCORE = ("user", "history", "items", "context")
+Told = dict[str, Any] | Response
 
 
 def create_app(folder: Path, poll_seconds: float = 1.0, *, keeper: Keeper | None = None) -> FastAPI:
@@ -57,7 +59,7 @@ def create_app(folder: Path, poll_seconds: float = 1.0, *, keeper: Keeper | None
         with suppress(asyncio.CancelledError):
             await watcher
 
-    def answers(path: str, ask: Callable[[Live, Request], Awaitable[dict[str, Any]]]) -> Endpoint:
+    def answers(path: str, ask: Callable[[Live, Request], Awaitable[Told]]) -> Endpoint:
         return answering(live.counts, path, partial(ask, live))
 
     desk, kept_out = None, None
@@ -74,6 +76,7 @@ def create_app(folder: Path, poll_seconds: float = 1.0, *, keeper: Keeper | None
     add("/recommend", recommend, methods=["POST"])  # other methods get its 405
     add("/score", answers("/score", _score), methods=["POST"])
     add("/items/{id:path}", answers("/items", _item), methods=["GET"])
+    add("/creatives/{name}", answers("/creatives", _creative), methods=["GET"])
     add("/healthz", answers("/healthz", _health), methods=["GET"])
 
     async def metrics(request: Request) -> Response:
@@ -109,9 +112,15 @@ def create_app(folder: Path, poll_seconds: float = 1.0, *, keeper: Keeper | None
 PAGE_HEADERS = {
     # titles are strangers' text: were one ever let through unescaped, it would still run nothing
     "content-security-policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; "
-    "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",  # it may tell what is remembered of somebody
     "referrer-policy": "same-origin",
+}
+
+
+PICTURE_HEADERS = {
+    "cache-control": "public, max-age=31536000, immutable",  # its name is its hash
+    "x-content-type-options": "nosniff",
 }
 
 
@@ -199,6 +208,14 @@ async def _item(live: Live, request: Request) -> dict[str, Any]:
     card = engine.catalogue.card(item)
     clock.lap("find")
     return _told(card, engine, clock.laps)
+
+
+async def _creative(live: Live, request: Request) -> Response:
+    name = request.path_params["name"]
+    picture = live.engine.catalogue.creatives.picture(name)
+    if picture is None:
+        raise RequestError(404, f"no picture is called {name[:MOST_SHOWN]!r}")
+    return Response(picture, headers=PICTURE_HEADERS, media_type=MEDIA_TYPE)
 
 
 async def _health(live: Live, request: Request) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from etalage.ids import Vocabulary
+from etalage.serve.runtime.creatives import Creatives
 
 MOST_WORDS = 10
 """Words of a search that are looked for: each is a pass over titles, and others wait meanwhile."""
@@ -25,13 +26,16 @@ class Catalogue:
     titles: list[str]
     categories: list[str]
     codes: NDArray[np.int32] | None  # (N, levels)
+    creatives: Creatives = field(default_factory=Creatives)
 
     @classmethod
     def load(cls, folder: Path) -> Catalogue:
         facts = orjson.loads((folder / "items.json").read_bytes())
         path = folder / "codes.npy"
         codes = np.load(path, allow_pickle=False) if path.exists() else None
-        return cls(Vocabulary(facts["ids"]), facts["titles"], facts["categories"], codes)
+        ids = Vocabulary(facts["ids"])
+        creatives = Creatives.load(folder, ids)
+        return cls(ids, facts["titles"], facts["categories"], codes, creatives)
 
     def check(self) -> None:
         """Raises ValueError where columns are not of one length."""
@@ -55,9 +59,13 @@ class Catalogue:
         """What else a card tells of each item, likewise."""
         if self.codes is None:  # then items of a category share one text
             of = {name: _members({"category": name, "codes": None}) for name in {*self.categories}}
-            return [of[name] for name in self.categories]
-        pairs = zip(self.categories, self.codes.tolist(), strict=True)
-        return [_members({"category": name, "codes": codes}) for name, codes in pairs]
+            found = [of[name] for name in self.categories]
+        else:
+            pairs = zip(self.categories, self.codes.tolist(), strict=True)
+            found = [_members({"category": name, "codes": codes}) for name, codes in pairs]
+        for item, creative in self.creatives.of.items():
+            found[item] = b"%b,%b" % (found[item], _members({"creative": creative}))
+        return found
 
     @cached_property
     def _lowered(self) -> list[str]:
