@@ -236,7 +236,8 @@ def test_pictures_stand_on_their_cards(bundle: Path, tmp_path: Path, width: int)
         assert 0 < shown.count() < 12
         for n in range(shown.count()):
             shown.nth(n).scroll_into_view_if_needed()
-        page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
         assert page.locator(".card .mark").count() == shown.count()
         mark = page.locator(".card .mark").first
         assert mark.is_visible()
