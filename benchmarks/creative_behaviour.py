@@ -17,9 +17,8 @@ import torch
 from claims import record
 from etalage.creative.pipelines import SelfCoherencePixArtPipeline
 from etalage.creative.shapes.behaviour import WAYS, Behaviour, Drawing, behave
-from etalage.creative.shapes.pictures import TASKS
+from etalage.creative.shapes.pictures import TASKS, TRAINED
 
-FOLDER = Path(__file__).parents[1] / "tests/creative/shapes/toy"
 LEAST = {"coarse": 10, "fine": 5, "style": 5}
 """Points of a hundred by which the share that is bound must rise."""
 
@@ -66,7 +65,7 @@ def claim(task: str, found: Behaviour, n: int, seconds: float, seed: int) -> Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pipeline", type=Path, default=FOLDER)
+    parser.add_argument("--pipeline", type=Path, default=TRAINED)
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--strength", type=float)
     parser.add_argument("--guidance-scale", type=float, default=Drawing.guidance_scale)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from etalage.cli.creative_bench import bench
 from etalage.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Make pictures whose attributes match the item, and show them."
 )
+app.command()(bench)
 
 Bindings = Annotated[
     list[str] | None,
@@ -26,7 +28,9 @@ Word = tuple[str | None, str, tuple[tuple[str, str], ...]]
 
 @app.command()
 def generate(
-    pipeline: Annotated[Path, typer.Option(help="Folder of a diffusers pipeline: PixArt, Sana.")],
+    pipeline: Annotated[
+        Path, typer.Option(help="Folder of a diffusers pipeline (PixArt, Sana), or toy.")
+    ],
     prompt: Annotated[
         str | None, typer.Argument(help="What to draw, in English; or give --items.")
     ] = None,
@@ -40,7 +44,8 @@ def generate(
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Pictures of each prompt.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the first picture of each prompt.")] = 0,
     judge: Annotated[
-        Path | None, typer.Option(help="Folder of a judge, CLIP or BLIP; nobody looks without.")
+        Path | None,
+        typer.Option(help="Folder of a judge, CLIP or BLIP, or shapes; nobody looks without."),
     ] = None,
     threshold: Threshold = 0.5,
     tries: Annotated[int, typer.Option(min=1, help="Most pictures for an accepted one.")] = 4,
@@ -85,6 +90,11 @@ def generate(
 
     check_folder(out)
     more: dict[str, Any] = {}
+    if str(pipeline) == "toy":
+        from etalage.creative.shapes.pictures import TRAINED
+        from etalage.creative.shapes.toy import CALL
+
+        pipeline, more = TRAINED, dict(CALL)
     for change in settings or []:
         override(more, change)
     guidance = None if strength == 1 else Guidance(strength=strength)
@@ -123,7 +133,7 @@ def generate(
 def judge(
     images: Annotated[list[Path], typer.Argument(help="Pictures to look at.")],
     binding: Annotated[list[str], typer.Option(help="What is to be seen, as red:mug. Repeat it.")],
-    judge: Annotated[Path, typer.Option(help="Folder of a judge, CLIP or BLIP.")],
+    judge: Annotated[Path, typer.Option(help="Folder of a judge, CLIP or BLIP, or shapes.")],
     threshold: Threshold = 0.5,
     device: Device = "cpu",
 ) -> None:

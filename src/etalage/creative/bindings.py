@@ -69,9 +69,10 @@ def check_bindings(prompt: str, bindings: Iterable[Binding]) -> None:
 def locate(prompt: str, pairs: Sequence[tuple[str, str]]) -> tuple[Binding, ...]:
     """Finds pairs of (attribute, object) in a prompt, for instance one that a pipeline rewrote.
 
-    Whole words are found, in capitals or not. Of words that are said more than once, the attribute
-    and the object that stand nearest to each other are meant, the earlier first; no
-    attribute is used twice, so pairs that are alike are found one after the other.
+    Whole words are found, in capitals or not; "dark-red" is one, and does not say "red". Of words
+    that are said more than once, the attribute and the object that stand nearest to each other are
+    meant, the earlier first; no attribute is used twice, so pairs that are alike are found one
+    after the other.
 
     Returns:
         One binding for each object, in the order of the prompt.
@@ -119,7 +120,7 @@ def check_pairs(pairs: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
 
 def _said(prompt: str, words: str) -> list[Phrase]:
     form = r"\s+".join(re.escape(word) for word in words.split())
-    places = re.finditer(rf"(?<!\w){form}(?!\w)", prompt, re.IGNORECASE)
+    places = re.finditer(rf"(?<![\w‐‑-]){form}(?![\w‐‑-])", prompt, re.IGNORECASE)
     return [Phrase(place.start(), place.end(), place.group()) for place in places]
 
 

@@ -18,6 +18,7 @@ from etalage.artefact import sha256_of
 from etalage.creative.bindings import check_pairs
 from etalage.creative.compose import article
 from etalage.creative.judge import HALF, Judge, Pair, Verdict
+from etalage.creative.shapes.judge import ShapeJudge
 from etalage.creative.vocabulary import WORDS, Vocabulary, key_of
 from etalage.errors import DataError, naming_extras
 from etalage.language.transformer import quiet_loading
@@ -176,7 +177,13 @@ def wordings(attribute: str, words: Vocabulary = WORDS) -> list[str]:
 
 
 def judge_in(folder: str | Path, device: str = "cpu", threshold: float = HALF) -> Judge:
-    """The judge that a folder holds, CLIP or BLIP; DataError where it holds neither."""
+    """The judge that a folder holds, CLIP or BLIP, or the one called `shapes`, of the toy.
+
+    Raises:
+        DataError: when it holds neither.
+    """
+    if str(folder) == "shapes":
+        return ShapeJudge()
     kind = _kind_of(Path(folder))
     if kind not in JUDGES:
         raise DataError(

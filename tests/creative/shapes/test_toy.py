@@ -9,7 +9,7 @@ import torch
 from diffusers import PixArtAlphaPipeline
 
 from etalage.creative.shapes import training
-from etalage.creative.shapes.pictures import TASKS, all_pairs, draw, prompt_of
+from etalage.creative.shapes.pictures import SIDE, TASKS, all_pairs, draw, prompt_of
 from etalage.creative.shapes.toy import CALL, N_TOKENS, Size, Toy, save, to_tensor, tokenizer
 from etalage.creative.shapes.training import Pictures, Recipe, train
 from etalage.errors import BundleError
@@ -63,7 +63,7 @@ def test_a_saved_toy_draws_the_same_in_half_precision(tmp_path: Path) -> None:
                 **CALL,
             ).images
         )
-    assert drawn[0].shape == (1, 32, 32, 3)
+    assert drawn[0].shape == (1, SIDE, SIDE, 3)
     assert np.array_equal(*drawn)
 
 

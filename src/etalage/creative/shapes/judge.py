@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from etalage.creative.judge import Pair, Verdict
 from etalage.creative.shapes.pictures import (
-    BACKGROUND,
     COLOURS,
+    DEPTH,
     SIDE,
     TEXTURES,
     Masks,
@@ -23,13 +25,16 @@ from etalage.creative.shapes.pictures import (
     Pixels,
     layouts,
     task_of,
-    textured,
+    waves,
 )
 from etalage.errors import DataError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 FOUND = 0.6
 """Overlap from which the parts are there; two objects of which one is missing reach a half."""
-INK = {"coarse": 160, "fine": 160, "style": 130}
+INK = {"coarse": 200, "fine": 200, "style": 155}
 """Mean of red, green and blue below which a pixel belongs to an object."""
 
 
@@ -79,14 +84,14 @@ def read(pixels: Pixels, asked: Pairs) -> Reading:
     nouns = (asked[0][1], asked[1][1])
     places = layouts(task, nouns)
     drawn = pixels.mean(-1) < INK[task]
-    objects = places[:, 0] if nouns[1] == BACKGROUND else places.any(1)
+    objects = places[:, 0] if task == "style" else places.any(1)
     both = (objects & drawn).sum((1, 2))
     overlaps = both / (objects | drawn).sum((1, 2))
     best = int(overlaps.argmax())
     found = []
-    for noun, mask in zip(nouns, places[best], strict=True):
+    for mask in places[best]:
         if task == "style":
-            found.append(_texture(pixels[mask].mean(-1), mask, noun == BACKGROUND))
+            found.append(_texture(pixels.mean(-1)[mask], mask))
         else:
             found.append(_colour(pixels[mask & drawn] if (mask & drawn).any() else pixels[mask]))
     return Reading(asked, (found[0], found[1]), float(overlaps[best]), places[best])
@@ -97,31 +102,36 @@ class ShapeJudge:
 
     fingerprint = "shapes 1"
 
-    def check(
-        self, image: object, pairs: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], float]:
-        """Returns 1 for each pair that is shown, and 0 for the others."""
+    def check(self, image: Image, pairs: Sequence[Pair]) -> Verdict:
+        """Returns a score of 1 for each pair that is shown, and 0 for the others."""
         if len(pairs) != 2:
             raise DataError(f"a picture of shapes has two parts; got {len(pairs)}")
-        asked: Pairs = ((pairs[0][0], pairs[0][1]), (pairs[1][0], pairs[1][1]))
+        asked: Pairs = (pairs[0], pairs[1])
         reading = read(np.asarray(image), asked)
-        return {
-            pair: float(reading.is_found and pair[0] == shown)
-            for pair, shown in zip(asked, reading.attributes, strict=True)
-        }
+        return Verdict(
+            {
+                pair: float(reading.is_found and pair[0] == shown)
+                for pair, shown in zip(asked, reading.attributes, strict=True)
+            }
+        )
 
 
 def _colour(pixels: NDArray[np.uint8]) -> str:
-    mean = pixels.mean(0)
-    return min(COLOURS, key=lambda name: float(((mean - COLOURS[name]) ** 2).sum()))
+    # how light it is comes of the grain, and of how well it was drawn
+    mean = pixels.mean(0) - pixels.mean()
+
+    def misses(name: str) -> float:
+        wanted = np.array(COLOURS[name]) - np.mean(COLOURS[name])
+        return float(((mean - wanted) ** 2).sum())
+
+    return min(COLOURS, key=misses)
 
 
-def _texture(greys: NDArray[np.floating], mask: Masks, is_background: bool) -> str:
-    # of a grey that is off by a little, the texture is still the same
+def _texture(greys: NDArray[np.floating], mask: Masks) -> str:
     around = greys - greys.mean()
 
     def misses(name: str) -> float:
-        wanted = textured(name, is_background)[mask].astype(float)
+        wanted = DEPTH * waves(name)[mask]
         return float(((around - (wanted - wanted.mean())) ** 2).sum())
 
     return min(TEXTURES, key=misses)

@@ -1,12 +1,13 @@
 """What is drawn, and in which words is it said? Three tasks of two parts with an attribute each.
 
 - coarse: "a red circle and a blue square", two objects side by side;
-- fine: "a red circle with a blue stem", two parts of one object, the second about a quarter of it;
-- style: "a striped circle on a checked background", textures of an object and of what is behind it.
+- fine: "a red circle with a blue stem", two parts of one object, the second the smaller;
+- style: "a striped circle on a checked wall", textures of an object and of what is behind it.
 
-Objects lie on a grid of `CELL` pixels, `SIDE` pixels are a side. They are dark on light, and much
-more so than one colour or texture differs from another: as noise falls, a picture shows what is
-where before it shows how it looks.
+A noun says how its part looks all over, and not by the outline alone, as things do: where colours
+are asked for each noun has a grain of its own, and where textures are asked for a tint of its own.
+Objects are dark on light, nouns differ more than attributes do, and all lies on a grid of `CELL`
+pixels: as noise falls, a picture shows what is where before it shows how it looks.
 """
 
 from __future__ import annotations
@@ -15,28 +16,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from etalage.errors import DataError
 
-SIDE, CELL = 32, 4
+TRAINED = Path(__file__).parent / "trained"
+"""Folder of the toy that comes with Etalage, a pipeline of diffusers with a card of its data."""
+SIDE, CELL = 24, 4
 TASKS = ("coarse", "fine", "style")
 SHAPES = ("circle", "square", "triangle", "cross")
-STEM, BACKGROUND = "stem", "background"
-COLOURS = {"red": (150, 20, 20), "green": (20, 115, 30), "blue": (25, 40, 165),
-           "yellow": (140, 115, 0)}  # fmt: skip
-"""Red, green, blue of 0 to 255; all dark beside white."""
-PAPER = 255
+PARTS = {"stem": (12, 4), "base": (8, 12), "handle": (12, 4)}
+"""Pixels a part is high and wide: a stem and a base are below its object, a handle beside it."""
+COLOURS = {"red": (140, 65, 65), "green": (60, 130, 65), "blue": (65, 75, 150),
+           "yellow": (130, 115, 45)}  # fmt: skip
+"""Red, green, blue of 0 to 255."""
 TEXTURES = ("plain", "striped", "barred", "checked")
-DARK, LIGHT, DEPTH = 70, 190, 40
-"""Grey of an object and of its background, and how far a texture goes up and down from it."""
-SIZES = {"coarse": 12, "fine": 16, "style": 20}
+GRAINS = {"circle": "barred", "square": "checked", "triangle": "striped", "cross": "plain",
+          "stem": "striped", "base": "plain", "handle": "checked"}  # fmt: skip
+TINTS = {"circle": COLOURS["red"], "square": COLOURS["green"], "triangle": COLOURS["blue"],
+         "cross": COLOURS["yellow"],
+         "wall": (235, 225, 150), "sky": (160, 210, 245), "floor": (240, 170, 220)}  # fmt: skip
+BACKGROUNDS = ("wall", "sky", "floor")
+PAPER = 255
+GRAIN, DEPTH = 60, 30
+"""How far a grain and a texture go up and down from a colour."""
+SIZES = {"coarse": 8, "fine": 12, "style": 12}
 """Pixels a shape is high and wide."""
-STEM_SIZE = (12, 8)
-"""Pixels a stem is high and wide."""
-SIDE_BY_SIDE = ((0, 4), (0, 5), (1, 5))
+SIDE_BY_SIDE = ((0, 3), (0, 4), (1, 4))
 """Columns of cells at which two objects begin, with a gap between them."""
 Pixels = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
@@ -63,7 +72,7 @@ def nouns_of(task: str) -> list[tuple[str, str]]:
     """Returns every pair of parts that a task draws, in the order of the prompt."""
     if task == "coarse":
         return list(permutations(SHAPES, 2))
-    return [(shape, STEM if task == "fine" else BACKGROUND) for shape in SHAPES]
+    return list(product(SHAPES, PARTS if task == "fine" else BACKGROUNDS))
 
 
 def all_pairs(task: str) -> list[Pairs]:
@@ -78,11 +87,11 @@ def all_pairs(task: str) -> list[Pairs]:
 def prompt_of(pairs: Pairs) -> str:
     """Says two parts in words.
 
-    >>> prompt_of((("striped", "circle"), ("checked", "background")))
-    'a striped circle on a checked background'
+    >>> prompt_of((("striped", "circle"), ("checked", "wall")))
+    'a striped circle on a checked wall'
     """
     (one, first), (other, second) = pairs
-    between = {STEM: "with", BACKGROUND: "on"}.get(second, "and")
+    between = "with" if second in PARTS else "on" if second in BACKGROUNDS else "and"
     return f"a {one} {first} {between} a {other} {second}"
 
 
@@ -94,32 +103,34 @@ def task_of(pairs: Pairs) -> str:
         if nouns in nouns_of(task) and all(attribute in known for attribute, _ in pairs):
             return task
     raise DataError(
-        f"no task draws {pairs!a}; shapes are {', '.join(SHAPES)}, colours {', '.join(COLOURS)}, "
-        f"textures {', '.join(TEXTURES)}"
+        f"no task draws {pairs!a}; shapes are {', '.join(SHAPES)}, parts {', '.join(PARTS)}, "
+        f"backgrounds {', '.join(BACKGROUNDS)}, colours {', '.join(COLOURS)}, textures "
+        f"{', '.join(TEXTURES)}"
     )
 
 
 @cache
 def layouts(task: str, nouns: tuple[str, str]) -> Masks:
     """Returns where both parts can be: (n_layouts, 2, SIDE, SIDE)."""
-    shape, size = _shape(nouns[0], SIZES[task]), SIZES[task]
+    size = SIZES[task]
+    shape = _shape(nouns[0], size)
     found = []
     if task == "coarse":
         other = _shape(nouns[1], size)
-        rows = range(0, SIDE - size + 1, CELL)
+        rows = _places(size)
         for columns, top, other_top in product(SIDE_BY_SIDE, rows, rows):
             left, right = (column * CELL for column in columns)
             found.append((_at(shape, top, left), _at(other, other_top, right)))
             found.append((_at(shape, top, right), _at(other, other_top, left)))
     elif task == "fine":
-        stem = np.ones(STEM_SIZE, bool)
-        tops = range(0, SIDE - size - STEM_SIZE[0] + 1, CELL)
-        for top, left in product(tops, range(0, SIDE - size + 1, CELL)):
-            below = _at(stem, top + size, left + (size - STEM_SIZE[1]) // 2)
-            found.append((_at(shape, top, left), below))
+        high, wide = PARTS[nouns[1]]
+        part = np.ones((high, wide), bool)
+        down, across = (0, size) if nouns[1] == "handle" else (size, (size - wide) // 2)
+        tops, lefts = _places(max(size, down + high)), _places(max(size, across + wide))
+        for top, left in product(tops, lefts):
+            found.append((_at(shape, top, left), _at(part, top + down, left + across)))
     else:
-        places = range(0, SIDE - size + 1, CELL)
-        for top, left in product(places, places):
+        for top, left in product(_places(size), _places(size)):
             thing = _at(shape, top, left)
             found.append((thing, ~thing))
     return np.array(found)
@@ -132,18 +143,19 @@ def draw(pairs: Pairs, layout: int) -> Pixels:
     picture = np.full((SIDE, SIDE, 3), PAPER, np.uint8)
     for (attribute, noun), mask in zip(pairs, masks, strict=True):
         if task == "style":
-            picture[mask] = textured(attribute, noun == BACKGROUND)[mask, None]
+            colour, wave = TINTS[noun], DEPTH * waves(attribute)
         else:
-            picture[mask] = COLOURS[attribute]
+            colour, wave = COLOURS[attribute], GRAIN * waves(GRAINS[noun])
+        painted = np.array(colour) + wave[..., None]
+        picture[mask] = painted.clip(0, PAPER)[mask]
     return picture
 
 
 @cache
-def textured(texture: str, is_background: bool) -> Pixels:
-    """Returns a whole picture (SIDE, SIDE) of one texture, in greys."""
+def waves(texture: str) -> NDArray[np.int64]:
+    """Returns where a texture goes up and down, (SIDE, SIDE) of -1, 0 and 1."""
     down, across = np.indices((SIDE, SIDE)) // 2 % 2 * 2 - 1
-    wave = {"plain": 0 * down, "striped": down, "barred": across, "checked": down * across}[texture]
-    return ((LIGHT if is_background else DARK) + DEPTH * wave).astype(np.uint8)
+    return {"plain": 0 * down, "striped": down, "barred": across, "checked": down * across}[texture]
 
 
 def sample(rng: np.random.Generator, exchanged: float) -> Iterator[Picture]:
@@ -175,6 +187,11 @@ def _shape(noun: str, size: int) -> Masks:
     if noun == "triangle":
         return np.asarray(np.abs(across - middle) <= down / 2)
     return np.asarray(np.minimum(abs(down - middle), abs(across - middle)) < size / 6)
+
+
+def _places(size: int) -> range:
+    """Where something of so many pixels can begin."""
+    return range(0, SIDE - size + 1, CELL)
 
 
 def _at(mask: Masks, top: int, left: int) -> Masks:

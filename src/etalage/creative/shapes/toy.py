@@ -23,27 +23,25 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, T5Tokenizer
 
 from etalage.creative.shapes.pictures import (
-    BACKGROUND,
+    BACKGROUNDS,
     CELL,
     COLOURS,
+    PARTS,
     SHAPES,
     SIDE,
-    STEM,
     TEXTURES,
     Pixels,
 )
 
-WORDS = ("a", "and", "with", "on", *COLOURS, *TEXTURES, *SHAPES, STEM, BACKGROUND)
+WORDS = ("a", "and", "with", "on", *COLOURS, *TEXTURES, *SHAPES, *PARTS, *BACKGROUNDS)
 N_TOKENS = 8
 """Of a prompt: seven words and the end."""
 CALL = {
-    "height": SIDE,
-    "width": SIDE,
     "use_resolution_binning": False,
     "clean_caption": False,
     "max_sequence_length": N_TOKENS,
 }
-"""How a pipeline of the toy is called, apart from the prompt."""
+"""How a pipeline of the toy is called: as it is, at the size it has."""
 
 
 @dataclass(frozen=True, slots=True)
