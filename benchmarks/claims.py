@@ -53,7 +53,7 @@ LONG = {
         "memory_retrieval.py",
         "memory_serving.py",
     ],
-    "creative": ["creative_cost.py"],
+    "creative": ["creative_cost.py", "creative_promises.py", "creative_behaviour.py"],
 }
 
 

@@ -7,8 +7,6 @@ nobody sees anybody else. The tests do the same more briefly.
 from __future__ import annotations
 
 import random
-import re
-import subprocess
 import sys
 import tempfile
 import threading
@@ -18,6 +16,7 @@ from pathlib import Path
 from claims import record
 from etalage.memory.store import MemoryStore
 from etalage.memory.upkeep import verify
+from tested import count_failures
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.memory.test_crashes import killed
@@ -91,22 +90,6 @@ def isolation() -> None:
            world.n_hits, "", ">=10000", seconds=time.process_time() - began)  # fmt: skip
 
 
-def tested() -> None:
-    """Runs the tests of what no figure says, and counts those that fail."""
-    for what, places in TESTED.items():
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *places]
-        began = time.process_time()
-        said = subprocess.run(
-            command, cwd=Path(__file__).parents[1], capture_output=True, text=True
-        ).stdout
-        counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", said)}
-        failed = counts.get("failed", 0) + counts.get("error", 0)
-        if not counts.get("passed"):
-            sys.exit(f"the tests of {what} did not run:\n{said[-2000:]}")
-        record("memory", f"failed tests of {what}", failed, "",
-               "<=0", seconds=time.process_time() - began)  # fmt: skip
-
-
 TESTED = {
     "disks that fill or become read-only, processes that write at once, errors midway": [
         "tests/memory/test_crashes.py", "tests/memory/test_turns.py"],
@@ -117,7 +100,7 @@ TESTED = {
 
 
 if __name__ == "__main__":
-    tested()
+    count_failures("memory", TESTED)
     isolation()
     forgetting()
     kills()
