@@ -98,6 +98,40 @@ def test_of_repeated_words_the_nearest_are_meant_and_each_once() -> None:
         locate(prompt, [("red", "mug")] * 3)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a red-and-blue mug by a red bowl", [("red", "mug"), ("blue", "mug"), ("red", "bowl")]),
+        ("a red and blue mug by a red bowl", [("red", "mug"), ("blue", "mug"), ("red", "bowl")]),
+        ("a red-striped mug", [("red", "mug"), ("striped", "mug")]),
+        ("a dark-red-and-blue mug", [("dark-red", "mug"), ("blue", "mug")]),
+        ("A DARK‑RED mug", [("DARK‑RED", "mug")]),
+    ],
+)
+def test_what_the_rules_bind_is_located_again(prompt: str, said: list[tuple[str, str]]) -> None:
+    found = find_bindings(prompt)
+    assert [pair for binding in found for pair in binding.pairs] == said
+    assert locate(prompt, said) == found
+
+
+@pytest.mark.parametrize("pair", [("red", "mug"), ("dark", "mug"), ("green", "leaf")])
+def test_a_part_of_a_hyphenated_word_is_no_word(pair: tuple[str, str]) -> None:
+    with pytest.raises(DataError, match="does not say"):
+        locate("a dark-red mug with an evergreen-leaf", [pair])
+
+
+def test_scripts_without_blanks_have_words_too() -> None:
+    """The reader of free text sends them here."""
+    prompt = "一个红色的杯子和蓝色的碗"
+    with pytest.raises(DataError, match=r"no Latin letter.*locate"):
+        find_bindings(prompt)
+    cup, bowl = locate(prompt, [("蓝色", "碗"), ("红色", "杯子")])
+    assert (cup.pairs, bowl.pairs) == ((("红色", "杯子"),), (("蓝色", "碗"),))
+    assert locate("赤いカップとmug", [("赤い", "mug")])[0].object.start == 6
+    with pytest.raises(DataError, match="does not say"):
+        locate("красный круглый", [("красный", "круг")])
+
+
 def test_attributes_of_one_object_are_one_binding() -> None:
     (binding,) = locate("a red striped mug", [("striped", "mug"), ("red", "mug")])
     assert binding.pairs == (("red", "mug"), ("striped", "mug"))

@@ -10,7 +10,17 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from etalage.creative.vocabulary import WORDS
 from etalage.errors import DataError
+
+HYPHENATED = re.compile(r"[^\W_]+(?:[‐‑-][^\W_]+)+")
+UNSPACED = (
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
+)
+"""A letter of Thai, Lao, Burmese, Khmer, Japanese or Chinese, which part no words with blanks."""
+BEGINS = rf"(?:(?<!\w)|(?<={UNSPACED})|(?={UNSPACED}))"
+ENDS = rf"(?:(?!\w)|(?<={UNSPACED})|(?={UNSPACED}))"
+"""Where a word may begin, and where it may end."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,10 +79,11 @@ def check_bindings(prompt: str, bindings: Iterable[Binding]) -> None:
 def locate(prompt: str, pairs: Sequence[tuple[str, str]]) -> tuple[Binding, ...]:
     """Finds pairs of (attribute, object) in a prompt, for instance one that a pipeline rewrote.
 
-    Whole words are found, in capitals or not; "dark-red" is one, and does not say "red". Of words
-    that are said more than once, the attribute and the object that stand nearest to each other are
-    meant, the earlier first; no attribute is used twice, so pairs that are alike are found one
-    after the other.
+    Whole words are found, in capitals or not; "dark-red" is one, and does not say "red", which
+    "red-and-blue" does. In scripts that part no words with blanks, any characters may be a word.
+    Of words that are said more than once, the attribute and the object that stand nearest to each
+    other are meant, the earlier first, and the nearest of all pairs before the others; no attribute
+    is used twice, so pairs that are alike are found one after the other.
 
     Returns:
         One binding for each object, in the order of the prompt.
@@ -83,25 +94,27 @@ def locate(prompt: str, pairs: Sequence[tuple[str, str]]) -> tuple[Binding, ...]
     >>> [b.pairs for b in locate("a red mug and a red pan", [("red", "mug"), ("red", "pan")])]
     [(('red', 'mug'),), (('red', 'pan'),)]
     """
+    said = [tuple(_said(prompt, words) for words in pair) for pair in check_pairs(pairs)]
+    ways = [
+        (_gap(attribute, thing), attribute, thing, number)
+        for number, (attributes, objects) in enumerate(said)
+        for attribute in attributes
+        for thing in objects
+        if _gap(attribute, thing) >= 0
+    ]
     found: dict[Phrase, list[Phrase]] = {}
-    used: set[Phrase] = set()
-    for pair in check_pairs(pairs):
-        attributes, objects = (_said(prompt, words) for words in pair)
-        ways = [
-            (_gap(attribute, thing), attribute, thing)
-            for attribute in attributes
-            for thing in objects
-            if attribute not in used and _gap(attribute, thing) >= 0
-        ]
-        if not ways:
-            raise DataError(
-                f"the prompt does not say {pair[0]!a} of {pair[1]!a}"
-                f"{' once more' if attributes and objects else ''}; it is {prompt!a}. Write both "
-                "as the prompt does"
-            )
-        _, attribute, thing = min(ways)
-        used.add(attribute)
-        found.setdefault(thing, []).append(attribute)
+    left, used = set(range(len(said))), set[Phrase]()
+    for _, attribute, thing, number in sorted(ways):
+        if number in left and attribute not in used:
+            left.remove(number)
+            used.add(attribute)
+            found.setdefault(thing, []).append(attribute)
+    for number in sorted(left):
+        raise DataError(
+            f"the prompt does not say {pairs[number][0]!a} of {pairs[number][1]!a}"
+            f"{' once more' if all(said[number]) else ''}; it is {prompt!a}. Write both as the "
+            "prompt does"
+        )
     return tuple(Binding(thing, tuple(sorted(found[thing]))) for thing in sorted(found))
 
 
@@ -120,8 +133,25 @@ def check_pairs(pairs: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
 
 def _said(prompt: str, words: str) -> list[Phrase]:
     form = r"\s+".join(re.escape(word) for word in words.split())
-    places = re.finditer(rf"(?<![\w‐‑-]){form}(?![\w‐‑-])", prompt, re.IGNORECASE)
-    return [Phrase(place.start(), place.end(), place.group()) for place in places]
+    places = re.finditer(f"{BEGINS}{form}{ENDS}", prompt, re.IGNORECASE)
+    inner = _within_hyphens(prompt)
+    return [
+        Phrase(place.start(), place.end(), place.group())
+        for place in places
+        if not inner & {(place.start(), "begins"), (place.end(), "ends")}
+    ]
+
+
+def _within_hyphens(prompt: str) -> set[tuple[int, str]]:
+    """Returns where no word begins or ends: within "dark-red", but not in a list of attributes."""
+    found = set()
+    for word in HYPHENATED.finditer(prompt):
+        start, length = word.start(), len(word.group())
+        listed = WORDS.listed(word.group())
+        begins, ends = {first for first, _ in listed}, {last for _, last in listed}
+        found |= {(start + at, "begins") for at in range(1, length) if at not in begins}
+        found |= {(start + at, "ends") for at in range(1, length) if at not in ends}
+    return found
 
 
 def _gap(one: Phrase, other: Phrase) -> int:

@@ -17,7 +17,6 @@ from etalage.creative.vocabulary import ARTICLES, IS, NEGATIVES, STOPS, WORDS, V
 from etalage.errors import DataError
 
 TOKEN = re.compile(r"[^\W_]+(?:['’‐‑-][^\W_]+)*|[^\s]")
-PIECE = re.compile(r"[^‐‑-]+")
 LONGEST = 3
 """Words of the longest attribute or thing."""
 RELATIVES = frozenset({"that", "which", "who"})
@@ -208,19 +207,8 @@ def _length(tokens: list[Atom], at: int, words: Vocabulary) -> int:
 def _parted(token: Atom, prompt: str, words: Vocabulary) -> list[Atom]:
     """Returns the parts of "red-and-blue" or "red-striped"; the token if it is no such list."""
     text = prompt[token.start : token.end]
-    pieces = [
-        Atom(key_of(m.group()), token.start + m.start(), token.start + m.end())
-        for m in PIECE.finditer(text)
+    parts = [
+        Atom(key_of(text[start:end]), token.start + start, token.start + end, is_attribute=True)
+        for start, end in words.listed(text)
     ]
-    found: list[Atom] = []
-    at = 0
-    while at < len(pieces):
-        size = _length(pieces, at, words)
-        if not size and not (pieces[at].key == "and" and found and at + 1 < len(pieces)):
-            return [token]
-        if size:
-            last = pieces[at + size - 1]
-            key = " ".join(piece.key for piece in pieces[at : at + size])
-            found.append(Atom(key, pieces[at].start, last.end, is_attribute=True))
-        at += size or 1
-    return found or [token]
+    return parts or [token]

@@ -113,6 +113,7 @@ STOPS = IS | frozenset(
 )  # fmt: skip
 """Words that end what is said of a thing."""
 FORM = re.compile(r"[a-z]+(?:[ -][a-z]+)*")
+PIECE = re.compile(r"[^‐‑-]+")
 
 
 def key_of(words: str) -> str:
@@ -183,6 +184,30 @@ class Vocabulary:
     def thing_keys(self) -> dict[str, str]:
         """The thing that a key means."""
         return {key_of(word): word for word in self.things}
+
+    def listed(self, word: str) -> list[tuple[int, int]]:
+        """Returns from where to where the attributes of a list with hyphens stand in it.
+
+        Empty for any other word, such as "dark-red", which is one attribute.
+
+        >>> WORDS.listed("dark-red-and-blue"), WORDS.listed("dark-red"), WORDS.listed("red-hot")
+        ([(0, 8), (13, 17)], [], [])
+        """
+        pieces = [piece.span() for piece in PIECE.finditer(word)]
+        found: list[tuple[int, int]] = []
+        at = 0
+        while at < len(pieces):
+            start = pieces[at][0]
+            ends = [n for n in range(at, len(pieces)) if key_of(word[start : pieces[n][1]])
+                    in self.read_as]  # fmt: skip
+            is_and = found and at + 1 < len(pieces) and word[slice(*pieces[at])].casefold() == "and"
+            if ends:
+                at = ends[-1]
+                found.append((start, pieces[at][1]))
+            elif not is_and:
+                return []
+            at += 1
+        return found if len(found) > 1 else []
 
     def attribute(self, word: str, kind: str | None = None) -> str:
         """Returns an attribute as it is written.
