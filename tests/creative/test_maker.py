@@ -104,10 +104,25 @@ def test_the_same_folder_finds_its_pictures_again(folder: Path, tmp_path: Path) 
 def test_what_is_no_pipeline_is_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no dtype of weights"):
         open_pipeline(folder, dtype="int8")
+    for device in ("gpu", "cuda:97"):
+        with pytest.raises(RecipeError, match=f"'{device}' cannot be computed on here"):
+            open_pipeline(folder, device)
     broken = Path(shutil.copytree(folder, tmp_path / "broken"))
     shutil.rmtree(broken / "vae")
     with pytest.raises(DataError, match="holds no PixArtAlphaPipeline that can be loaded"):
         open_pipeline(broken)
+
+
+def test_a_size_that_the_pipeline_refuses_is_told(folder: Path, tmp_path: Path) -> None:
+    generator = Generator(open_pipeline(folder), CreativeStore(tmp_path), settings=SETTINGS)
+    with pytest.raises(RecipeError, match=r"refuses this: .*divisible by 8 but are 20 and 16"):
+        generator.one(Request(PROMPT, n_steps=2, width=16, height=20))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_opening_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    open_pipeline(folder)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_command_makes_judges_and_lays_out(folder: Path, tmp_path: Path) -> None:

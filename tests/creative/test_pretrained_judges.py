@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests.creative.tiny_judges import COLOURS, plain, tiny_blip, tiny_clip
 
 from etalage.creative.pretrained_judges import ClipJudge, VqaJudge, judge_in, wordings
 from etalage.creative.vocabulary import WORDS, Vocabulary
-from etalage.errors import DataError
+from etalage.errors import DataError, RecipeError
 
 pytest.importorskip("transformers", reason="needs transformers: pip install 'etalage[llm]'")
 FOUR = Vocabulary({"colour": (*COLOURS,)}, ("mug",), {}, ())
@@ -88,7 +89,7 @@ def test_a_folder_says_which_judge_it_holds(clip: Path, blip: Path) -> None:
 
 
 def test_a_fingerprint_is_of_all_that_a_verdict_depends_on(
-    clip: Path, blip: Path, tmp_path: Path
+    clip: Path, blip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = Path(shutil.copytree(blip, tmp_path / "copy"))
     first = VqaJudge(blip).fingerprint
@@ -98,6 +99,14 @@ def test_a_fingerprint_is_of_all_that_a_verdict_depends_on(
     (copy / "config.json").write_text(json.dumps(config | {"note": "other"}))
     assert VqaJudge(copy).fingerprint != first
     assert ClipJudge(clip).fingerprint != ClipJudge(clip, words=FOUR).fingerprint
+    for name in ("etalage", "torch", "transformers"):
+        with monkeypatch.context() as newer:
+            newer.setattr(
+                "etalage.creative.pretrained_judges.version",
+                lambda asked, name=name: "0.0" if asked == name else version(asked),
+            )
+            assert VqaJudge(blip).fingerprint != first
+    assert VqaJudge(blip).fingerprint == first
 
 
 def change(folder: Path, **facts: Any) -> None:
@@ -118,6 +127,9 @@ def test_what_is_no_judge_is_told(clip: Path, blip: Path, tmp_path: Path) -> Non
     change(other, model_type="bert")
     with pytest.raises(DataError, match="of kind 'bert'; a judge is clip or blip"):
         judge_in(other)
+    for folder in (clip, blip):
+        with pytest.raises(RecipeError, match="'gpu' cannot be computed on here"):
+            judge_in(folder, "gpu")
     (other / "config.json").write_text("[]")
     with pytest.raises(DataError, match=r"no config\.json that names a model"):
         judge_in(other)

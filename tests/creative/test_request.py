@@ -80,7 +80,10 @@ def test_weights_that_are_elsewhere_cannot_be_told() -> None:
     [
         ({"prompt": " "}, DataError, "a text with a word"),
         ({"pairs": (("green", "mug"),)}, DataError, "does not say 'green' of 'mug'"),
+        ({"pairs": (("red", "mug", "bowl"),)}, DataError, "pair of texts"),
+        ({"prompt": "a b", "pairs": ("ab",)}, DataError, "pair of texts"),
         ({"pairs": ()}, RecipeError, "no pair is given"),
+        ({"guidance_scale": float("nan")}, RecipeError, "a number for guidance_scale"),
         ({"seed": -1}, RecipeError, "seed of at least 0"),
         ({"n_steps": 0}, RecipeError, "n_steps of at least 1"),
         ({"width": 0}, RecipeError, "width of at least 1"),

@@ -20,7 +20,7 @@ from etalage.creative.judge import Judge, Verdict
 from etalage.creative.maker import Maker
 from etalage.creative.request import Request
 from etalage.creative.store import Creative, CreativeStore
-from etalage.errors import CapacityError
+from etalage.errors import CapacityError, RecipeError
 
 N_TRIES = 4
 
@@ -102,6 +102,7 @@ class Generator:
         Raises:
             CapacityError: when the device has no memory for a picture, or the disk refuses.
             DataError: when the pipeline or the judge cannot read what is bound.
+            RecipeError: when the pipeline refuses what is asked, such as a size.
         """
         console = Console(stderr=True)
         for request in track([*requests], "pictures", console=console, disable=not progress):
@@ -153,6 +154,8 @@ class Generator:
                 f"the device has no memory for this picture: {error}; ask for a smaller one, or "
                 "for weights of a smaller dtype"
             ) from error
+        except ValueError as error:  # as diffusers says what it checks before it draws
+            raise RecipeError(f"the pipeline refuses this: {error}") from error
         seconds = time.perf_counter() - started
         return self.store.put(
             request, self.maker, output.images[0], _coherence(output, request), seconds

@@ -15,7 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from etalage.creative.device import check_device, named
 from etalage.errors import CapacityError, DataError, RecipeError, did_you_mean, naming_extras
+from etalage.language.transformer import quiet_loading
 
 PIPELINES = {
     "PixArtAlphaPipeline": "SelfCoherencePixArtPipeline",
@@ -75,7 +77,7 @@ class Maker:
             scheduler=_scheduler(pipeline),
             settings=settings,
             dtype=str(pipeline.dtype).removeprefix("torch."),
-            device=_named(device),
+            device=named(device),
             libraries={name: version(name) for name in LIBRARIES},
         )
 
@@ -95,37 +97,43 @@ def open_pipeline(folder: str | Path, device: str = "cpu", dtype: str | None = N
     Raises:
         MissingExtraError: when torch, diffusers or transformers is not installed.
         DataError: when the folder holds no such pipeline.
+        RecipeError: for a dtype or a device that there is not.
     """
     folder = Path(folder)
     try:
-        named = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
+        kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         what = "has no model_index.json that names one" if folder.is_dir() else "is no folder"
         raise DataError(
             f"{folder} {what}; give the folder of a diffusers pipeline, as `save_pretrained` "
             "leaves it"
         ) from None
-    guided = PIPELINES.get(named, named)
+    guided = PIPELINES.get(kind, kind) if isinstance(kind, str) else None
     if guided not in PIPELINES.values():
-        raise DataError(f"{folder} holds a {named!a}; what can be guided is {', '.join(PIPELINES)}")
+        raise DataError(f"{folder} holds a {kind!a}; what can be guided is {', '.join(PIPELINES)}")
     with naming_extras():
         import torch
-        from diffusers.utils import logging
+        from diffusers.utils import is_accelerate_available, logging
 
         from etalage.creative import pipelines
+    check_device(device)
     found = getattr(torch, dtype or ("float32" if device == "cpu" else "bfloat16"), None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise RecipeError(f"{dtype!a} is no dtype of weights; give float32, bfloat16 or float16")
     logging.disable_progress_bar()
     try:
-        pipeline = getattr(pipelines, guided).from_pretrained(
-            folder, local_files_only=True, dtype=found
-        )
+        with quiet_loading():
+            pipeline = getattr(pipelines, guided).from_pretrained(
+                folder,
+                local_files_only=True,
+                dtype=found,
+                low_cpu_mem_usage=is_accelerate_available(),  # without it, True is a page of noise
+            )
     except ImportError:
         raise
     except Exception as error:  # each kind of part fails in ways of its own
         first = str(error).strip().partition("\n")[0]
-        raise DataError(f"{folder} holds no {named} that can be loaded: {first}") from error
+        raise DataError(f"{folder} holds no {kind} that can be loaded: {first}") from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
@@ -196,12 +204,3 @@ def _scheduler(pipeline: Any) -> dict[str, Any]:
     facts = {"class": type(scheduler).__name__, **_config(scheduler)}
     found: dict[str, Any] = json.loads(json.dumps(facts, default=str))
     return found
-
-
-def _named(device: Any) -> str:
-    """A device by its make: of two makes, each computes other last bits."""
-    if device.type != "cuda":
-        return str(device.type)
-    import torch
-
-    return f"cuda, {torch.cuda.get_device_name(device)}"

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etalage.artefact import sha256_of
 from etalage.creative.bindings import check_pairs
 from etalage.creative.compose import article
+from etalage.creative.device import check_device
 from etalage.creative.judge import HALF, Judge, Pair, Verdict
 from etalage.creative.shapes.judge import ShapeJudge
 from etalage.creative.vocabulary import WORDS, Vocabulary, key_of
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 PARTS = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model")
 """Files of a folder that a score depends on."""
+LIBRARIES = ("etalage", "transformers", "torch")
 
 
 class ClipJudge:
@@ -46,6 +49,7 @@ class ClipJudge:
     Raises:
         MissingExtraError: when torch or transformers is not installed.
         DataError: when the folder holds no such model.
+        RecipeError: for a device that there is not.
     """
 
     kind = "clip"
@@ -57,8 +61,7 @@ class ClipJudge:
         threshold: float = HALF,
         words: Vocabulary = WORDS,
     ) -> None:
-        model, self._processor = _loaded(Path(folder), self.kind, "CLIPModel")
-        self._model = model.to(device)
+        self._model, self._processor = _loaded(Path(folder), self.kind, "CLIPModel", device)
         self._device = device
         self.threshold = threshold
         self.words = words
@@ -96,13 +99,14 @@ class VqaJudge:
     Raises:
         MissingExtraError: when torch or transformers is not installed.
         DataError: when the folder holds no such model, or one that has no word for yes or no.
+        RecipeError: for a device that there is not.
     """
 
     kind = "blip"
 
     def __init__(self, folder: str | Path, device: str = "cpu", threshold: float = HALF) -> None:
-        model, self._processor = _loaded(Path(folder), self.kind, "BlipForQuestionAnswering")
-        self._model = model.to(device)
+        name = "BlipForQuestionAnswering"
+        self._model, self._processor = _loaded(Path(folder), self.kind, name, device)
         self._device = device
         self.threshold = threshold
         self.fingerprint = _fingerprint(Path(folder), self.kind, threshold, {})
@@ -202,14 +206,15 @@ def _kind_of(folder: Path) -> Any:
         ) from None
 
 
-def _loaded(folder: Path, kind: str, class_name: str) -> tuple[Any, Any]:
-    """Model and processor; DataError for another kind, or weights that are not all there."""
+def _loaded(folder: Path, kind: str, class_name: str, device: str) -> tuple[Any, Any]:
+    """Model, on the device, and processor; DataError for another kind, or missing weights."""
     found = _kind_of(folder)
     if found != kind:
         raise DataError(f"{folder} holds a model of kind {found!a}; expected {kind!r}")
     with naming_extras():
         import torch
         import transformers
+    check_device(device)
     offline = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet_loading():
@@ -227,10 +232,11 @@ def _loaded(folder: Path, kind: str, class_name: str) -> tuple[Any, Any]:
             f"{folder} holds no {class_name}: it has no weights for "
             f"{min(told['missing_keys'])} and {len(told['missing_keys']) - 1} others"
         )
-    return model.eval(), processor
+    return model.eval().to(device), processor
 
 
 def _fingerprint(folder: Path, kind: str, threshold: float, words: Mapping[str, Any]) -> str:
     files = sorted({path for part in PARTS for path in folder.glob(part)})
-    told = json.dumps([kind, threshold, words, [path.name for path in files]])
+    versions = [version(name) for name in LIBRARIES]
+    told = json.dumps([kind, threshold, words, versions, [path.name for path in files]])
     return hashlib.sha256(f"{told}{sha256_of(*files)}".encode()).hexdigest()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from etalage.creative.bindings import locate
+from etalage.creative.bindings import check_pairs, locate
 from etalage.creative.maker import Maker
 from etalage.errors import DataError, RecipeError
 from etalage.seeds import generator
@@ -25,7 +26,7 @@ class Request:
     """One picture.
 
     Raises:
-        DataError: for a prompt without words, or a pair that it does not say.
+        DataError: for a prompt without words, or a pair that is none or that it does not say.
         RecipeError: for a number that cannot be, or guidance of nothing.
     """
 
@@ -48,7 +49,7 @@ class Request:
     def __post_init__(self) -> None:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise DataError(f"a prompt is a text with a word in it; got {self.prompt!a}")
-        object.__setattr__(self, "pairs", tuple((str(a), str(o)) for a, o in self.pairs))
+        object.__setattr__(self, "pairs", tuple((a, o) for a, o in check_pairs(self.pairs)))
         locate(self.prompt, self.pairs)
         if self.guidance is not None and not self.pairs:
             raise RecipeError(
@@ -60,6 +61,9 @@ class Request:
             is_open = number is None and name in ("width", "height")
             if not is_open and (type(number) is not int or number < least):
                 raise RecipeError(f"expected {name} of at least {least}; got {number!a}")
+
+        if not math.isfinite(self.guidance_scale):
+            raise RecipeError(f"expected a number for guidance_scale; got {self.guidance_scale}")
 
     def told(self) -> dict[str, Any]:
         """All of it as JSON has it."""
