@@ -166,6 +166,25 @@ def test_exclusive_masks_share_no_pixel() -> None:
     assert masks(True).any(1).all()
 
 
+def test_an_object_that_is_left_alone_takes_no_pixel_from_another() -> None:
+    """The parts of its map stand apart less than is asked for, so nothing is edited for it."""
+    clear, unclear = TokenBinding((2,), ((1,),)), TokenBinding((10,), ((5,),))
+
+    def masks(*image: TokenBinding) -> Tensor:
+        guidance = Guidance(exclusive=True, least_separation=0.7)
+        controller = Controller([image], 1, guidance, keeps_record=True)
+        model = pixart()
+        with self_coherence(model, controller):
+            call(model)
+        found = controller.coherence()
+        assert (found.separation[0, 0] >= 0.7).tolist() == [True, False][: len(image)]
+        return found.masks[0, 0]
+
+    both = masks(clear, unclear)
+    assert both[0].equal(masks(clear)[0])
+    assert not both[1].any()
+
+
 def test_the_masks_of_a_step_are_used_at_the_next() -> None:
     model = pixart()
     controller = Controller([TWO], 2, ALWAYS, keeps_record=True)
@@ -367,7 +386,7 @@ def test_settings_that_make_no_sense_are_refused(guidance: dict, message: str) -
         ({"bindings": [(TokenBinding((-1,), ((1,),)),)]}, DataError, "names tokens"),
         ({"n_steps": 0}, RecipeError, "at least one step"),
         ({"masks": torch.ones(1, 3, 16)}, DataError, "1 images x 2 objects"),
-        ({"masks": torch.ones(1, 2, 4, 4)}, DataError, "1 images x 2 objects"),
+        ({"masks": torch.ones(4, 4)}, DataError, r"rows x columns; got \(4, 4\)"),
         ({"ratios": [(0.1, 0.2)]}, RecipeError, "ratios go with mask='ratio'"),
         ({"guidance": Guidance(mask="ratio")}, RecipeError, "ratios go with mask='ratio'"),
         (

@@ -108,7 +108,7 @@ def open_pipeline(folder: str | Path, device: str = "cpu", dtype: str | None = N
             f"{folder} {what}; give the folder of a diffusers pipeline, as `save_pretrained` "
             "leaves it"
         ) from None
-    guided = PIPELINES.get(kind, kind) if isinstance(kind, str) else None
+    guided = PIPELINES.get(kind, kind) if isinstance(kind, str) else ""
     if guided not in PIPELINES.values():
         raise DataError(f"{folder} holds a {kind!a}; what can be guided is {', '.join(PIPELINES)}")
     with naming_extras():

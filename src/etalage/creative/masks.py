@@ -64,17 +64,19 @@ def largest(maps: Tensor, shares: Tensor) -> Tensor:
     return maps.sort(dim=-1).values.gather(-1, (n - kept).unsqueeze(-1))
 
 
-def exclusive(masks: Tensor, maps: Tensor, exists: Tensor) -> Tensor:
+def exclusive(masks: Tensor, maps: Tensor, is_clear: Tensor) -> Tensor:
     """Leaves each pixel to the object whose map is highest there, in standard deviations.
+
+    A map that shows no object takes no pixel: what is highest in it is rounding.
 
     Args:
         masks: bool (N, K, P).
         maps: float (N, K, P).
-        exists: bool (N, K), false for the objects that an image does not have.
+        is_clear: bool (N, K), false for maps that show no object, or of which an image has none.
     """
     spread = maps.std(-1, keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
     scores = (maps - maps.mean(-1, keepdim=True)) / spread
-    scores = scores.masked_fill(~exists.unsqueeze(-1), float("-inf"))
+    scores = scores.masked_fill(~is_clear.unsqueeze(-1), float("-inf"))
     owner = scores.argmax(dim=1, keepdim=True)  # (N, 1, P)
     objects = torch.arange(masks.shape[1], device=masks.device).view(1, -1, 1)
-    return masks & (owner == objects)
+    return masks & (owner == objects) & is_clear.unsqueeze(-1)

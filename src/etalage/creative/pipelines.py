@@ -104,14 +104,13 @@ class _SelfCoherence:
             return _output(draw(prompt, *args, **kwargs), None, return_masks)
         tokens, objects = self._tokens(prompt, by_prompt, arguments)
         ratios = None if scg_ratio is None else _ratios(prompt, scg_ratio, objects)
-        masks = None if scg_masks is None else torch.as_tensor(scg_masks)
         n_each = arguments["num_images_per_prompt"] or 1
         controller = Controller(
             _repeated(tokens, n_each),
             self._n_steps(arguments),
             guidance,
             ratios=None if ratios is None else _repeated(ratios, n_each),
-            masks=None if masks is None else masks.flatten(2),
+            masks=None if scg_masks is None else torch.as_tensor(scg_masks),
             keeps_record=return_masks,
         )
         with self_coherence(self.transformer, controller):

@@ -42,8 +42,8 @@ class Controller:
         guidance: settings.
         ratios: for `mask="ratio"` the share of the picture that each object should have, by image
             and object.
-        masks: bool (N, K, P), to be used from the first edited step on in place of those found:
-            a layout that somebody drew, or the control of an experiment.
+        masks: bool (N, K, P) or (N, K, rows, columns), to be used from the first edited step on in
+            place of those found: a layout that somebody drew, or the control of an experiment.
         keeps_record: whether `coherence` is wanted after the run; costs memory for each step.
 
     Raises:
@@ -75,12 +75,14 @@ class Controller:
         self.last_token = int(self.chosen.tokens.max())
         self.ratios = self._checked_ratios(ratios)
         shape = self.chosen.exists.shape
-        if masks is not None and (masks.ndim != 3 or masks.shape[:2] != shape):
+        if masks is not None and (masks.ndim not in (3, 4) or masks.shape[:2] != shape):
             raise DataError(
-                f"expected masks of {shape[0]} images x {shape[1]} objects x pixels; got "
-                f"{tuple(masks.shape)}"
+                f"expected masks of {shape[0]} images x {shape[1]} objects x pixels, or rows x "
+                f"columns; got {tuple(masks.shape)}"
             )
-        self.given = None if masks is None else masks.bool() & self.chosen.exists[..., None]
+        self._drawn = () if masks is None else tuple(masks.shape[2:])
+        exists = self.chosen.exists[..., None]
+        self.given = None if masks is None else masks.flatten(2).bool() & exists
         self.keeps_record = keeps_record
         self.grid: tuple[int, int] | None = None
         """Rows and columns of pixels, where the transformer is given a picture."""
@@ -208,8 +210,12 @@ class Controller:
 
     def _used_masks(self, device: torch.device, n_pixels: int) -> Tensor:
         masks = cast(Tensor, self._masks).to(device)
-        if masks.shape[2] != n_pixels:
-            raise DataError(f"masks are of {masks.shape[2]} pixels, and the picture has {n_pixels}")
+        is_turned = len(self._drawn) == 2 and self.grid not in (None, self._drawn)
+        if masks.shape[2] != n_pixels or is_turned:
+            raise DataError(
+                f"masks are of {' x '.join(map(str, self._drawn))} pixels, and the picture has "
+                f"{n_pixels}, (rows, columns) = {self.grid}"
+            )
         self._masks = masks
         return masks if self._is_clear is None else masks & self._is_clear[..., None]
 
@@ -223,17 +229,15 @@ class Controller:
         threshold, separation = two_means(maps)
         if self.ratios is not None:
             threshold = largest(maps, self.ratios.to(maps.device))
+        is_clear = (separation >= self.guidance.least_separation) & exists
         masks = (maps >= threshold) & exists[..., None]
         if self.guidance.exclusive:
-            masks = exclusive(masks, maps, exists)
-        was_edited = torch.zeros_like(exists)
-        if self.edits_now:
-            was_edited = exists if self._is_clear is None else self._is_clear
+            masks = exclusive(masks, maps, is_clear)
+        was_edited = (exists if self._is_clear is None else self._is_clear) & self.edits_now
         if self.given is not None:
             masks = self.given.to(maps.device)
         else:
-            self._masks = masks
-            self._is_clear = (separation >= self.guidance.least_separation) & exists
+            self._masks, self._is_clear = masks, is_clear
         if self.keeps_record:
             found = (maps * exists[..., None], masks, separation * exists, was_edited)
             self._record.append(found)
