@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.browser import chromium, faults
 from tests.creative.drawing import PAIRS, PROMPT, Painter, Reader
@@ -53,6 +54,29 @@ def test_counts_are_those_of_the_pictures(generator: Generator, tmp_path: Path) 
     plain = [generator.picture(replace(ASKED, seed=s, guidance=None))[0] for s in seeds]
     n_plain = sum(judge.check(creative.image(), PAIRS).accepted for creative in plain)
     assert f"Without guidance, {n_plain} of 6 would do with the same seeds" in html
+
+
+def test_a_picture_that_nobody_judged_is_no_accepted_one(generator: Generator) -> None:
+    hard = next(
+        outcome
+        for outcome in (generator.one(replace(ASKED, seed=seed)) for seed in range(20))
+        if outcome.accepted and outcome.n_images > 1
+    )
+    unbound = generator.one(Request(PROMPT, n_steps=4))
+    html = render([Exhibit(hard), Exhibit(unbound), Exhibit(unbound)])
+    assert "1 of 1 pictures show what was asked for." in html
+    assert f"{hard.n_images:.2f} pictures were looked at for each of them." in html
+
+
+def test_steps_are_those_that_were_made(generator: Generator) -> None:
+    """Heun asks the network twice a step, so more are edited than were asked for."""
+    outcome = generator.one(ASKED)
+    with np.load(outcome.creative.folder / "coherence.npz") as arrays:
+        twice = {name: arrays[name] for name in arrays}
+    for name in ("masks", "edited", "separation"):
+        twice[name] = np.concatenate([twice[name], twice[name][1:]])
+    np.savez(outcome.creative.folder / "coherence.npz", **twice)
+    assert "7 of 7 steps edited" in render([Exhibit(outcome)])
 
 
 def test_nothing_is_fetched_and_nothing_runs(generator: Generator, tmp_path: Path) -> None:

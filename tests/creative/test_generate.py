@@ -114,6 +114,16 @@ def test_what_is_not_bound_is_not_judged(store: CreativeStore) -> None:
     assert outcome.creative.coherence() == {}
 
 
+def test_what_nobody_judged_makes_nothing_cheaper(store: CreativeStore) -> None:
+    outcomes = [Generator(Painter(), store, Reader(), n_tries=6).one(each) for each in ASKED]
+    tally, mixed = tallied(outcomes), tallied(outcomes)
+    for seed in range(9):
+        mixed.add(Generator(Painter(), store, Reader()).one(Request(PROMPT, seed=seed)))
+    assert mixed.images_per_accepted == tally.images_per_accepted
+    assert (mixed.n_accepted, mixed.n_shown) == (tally.n_accepted, tally.n_shown + 9)
+    assert mixed.n_requests == mixed.n_judged + 9
+
+
 def test_masks_are_kept_beside_the_picture(store: CreativeStore) -> None:
     told = Generator(Painter(), store).one(ASKED[0]).creative.coherence()
     assert told["masks"].shape == (3, 2, 4, 4)

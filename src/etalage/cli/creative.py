@@ -125,7 +125,7 @@ def generate(
         typer.echo("interrupted; the same command goes on", err=True)
         raise typer.Exit(130) from None
     _show(tally, looks is not None)
-    typer.echo(f"{out / 'creatives'}: {tally.n_accepted:,} that may be shown")
+    typer.echo(f"{out / 'creatives'}: {tally.n_shown:,} that may be shown")
     typer.echo(f"look: {out / 'gallery.html'}")
 
 
@@ -230,7 +230,7 @@ def _show(tally: "Tally", is_judged: bool) -> None:
     if is_judged:
         cost = tally.images_per_accepted
         rows += [
-            ("accepted", f"{tally.n_accepted:,}"),
+            ("accepted", f"{tally.n_accepted:,} of {tally.n_judged:,} judged"),
             ("images generated per accepted", "–" if cost is None else f"{cost:.2f}"),
         ]
     for name, value in rows:

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
@@ -21,6 +20,7 @@ from etalage.artefact import whole_file
 from etalage.creative.bindings import locate
 from etalage.creative.generate import Outcome, Tally
 from etalage.creative.judge import Verdict
+from etalage.creative.map_pictures import lit
 from etalage.creative.store import Creative
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ WIDTH = 448
 """Pixels of a picture in the page."""
 HUES = (16, 196, 276, 96, 46, 336)
 """One for each object, in turn."""
-DIM = 0.25
-"""How bright a picture stays where no mask was."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +62,17 @@ def render(exhibits: Sequence[Exhibit], title: str = "Creatives") -> str:
 
 def headline(exhibits: Sequence[Exhibit], tally: Tally) -> list[str]:
     """What came of it, in sentences."""
-    judged = [e for e in exhibits if e.outcome.verdict is not None]
     n = len(exhibits)
-    if not judged:
+    if not tally.n_judged:
         return [f"{n} picture{'s' if n != 1 else ''}, which nobody judged."]
-    n_accepted = sum(e.outcome.accepted for e in judged)
-    said = [f"{n_accepted} of {len(judged)} pictures show what was asked for."]
+    said = [f"{tally.n_accepted} of {tally.n_judged} pictures show what was asked for."]
     if tally.images_per_accepted is not None:
         said.append(f"{tally.images_per_accepted:.2f} pictures were looked at for each of them.")
-    both = [e for e in judged if e.plain_verdict is not None]
-    if both:
-        n_plain = sum(e.plain_verdict.accepted for e in both if e.plain_verdict is not None)
+    plain = [e.plain_verdict for e in exhibits if e.plain_verdict is not None]
+    if plain:
+        n_plain = sum(verdict.accepted for verdict in plain)
         said.append(
-            f"Without guidance, {n_plain} of {len(both)} would do with the same seeds; these were "
+            f"Without guidance, {n_plain} of {len(plain)} would do with the same seeds; these were "
             "kept for their guided pictures, so that is no contest of the two."
         )
     return said
@@ -134,24 +130,20 @@ def _scores(verdict: Verdict | None) -> list[dict[str, Any]]:
 
 def _masks(creative: Creative, image: Image) -> list[dict[str, Any]]:
     """For each object the picture, lit where the mask was, as often as it was."""
-    from PIL import Image as Images
-
     told = creative.coherence()
     if not told:
         return []
-    lit = told["masks"].mean(0)  # (K, h, w), share of steps
+    shares = told["masks"].mean(0)  # (K, h, w), of steps
     found = []
     for number, thing in enumerate(told["objects"].tolist()):
-        grey = Images.fromarray((255 * lit[number]).astype(np.uint8))
-        mask = grey.resize(image.size, Images.Resampling.BICUBIC)
-        dark = Images.eval(image.convert("RGB"), lambda value: int(DIM * value))
         found.append(
             {
                 "said": thing,
                 "hue": _hue(number),
-                "picture": _data(Images.composite(image.convert("RGB"), dark, mask)),
+                "picture": _data(lit(image, shares[number])),
                 "share": float(told["masks"][:, number].mean()),
                 "n_edited": int(told["edited"][:, number].sum()),
+                "n_steps": len(told["edited"]),  # some schedulers ask twice a step
             }
         )
     return found

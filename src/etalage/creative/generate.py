@@ -51,15 +51,22 @@ class Tally:
     """Counts over requests."""
 
     n_requests: int = 0
+    n_shown: int = 0
+    """Creatives that may be shown: accepted by the judge, or looked at by nobody."""
+    n_judged: int = 0
     n_accepted: int = 0
     n_images: int = 0
+    """Pictures that the judge looked at."""
     n_made: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Counts one more."""
         self.n_requests += 1
-        self.n_accepted += outcome.accepted
-        self.n_images += outcome.n_images
+        self.n_shown += outcome.accepted
+        if outcome.verdict is not None:
+            self.n_judged += 1
+            self.n_accepted += outcome.accepted
+            self.n_images += outcome.n_images
         self.n_made += outcome.n_made
 
     @property

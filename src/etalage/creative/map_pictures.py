@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from etalage.creative.coherence import Coherence
 from etalage.errors import DataError
+
+if TYPE_CHECKING:
+    from etalage.creative.coherence import Coherence
 
 COLOURS = "magma"
 HEAT = 0.6
@@ -58,21 +60,30 @@ def picture_objects(
         name = names[k] if names else f"object {k + 1}"
         map_ = coherence.maps[n, step, k].numpy()
         mask = coherence.masks[n, step, k].numpy()
-        found.append(ObjectPicture(name, _heated(image, map_), _lit(image, mask)))
+        found.append(ObjectPicture(name, _heated(image, map_), lit(image, mask)))
     return tuple(found)
 
 
+def lit(image: Image.Image, share: NDArray[Any]) -> Image.Image:
+    """Leaves a picture as bright as it is where the share is 1 or True, and dims it towards 0.
+
+    Args:
+        image: the picture.
+        share: (rows, columns) of pixels of a mask, laid over it; truth values keep their edges.
+    """
+    plain = image.convert("RGB")
+    dark = Image.blend(Image.new("RGB", image.size), plain, DIM)
+    light = Image.fromarray((255 * share).astype(np.uint8))
+    way = Image.Resampling.NEAREST if share.dtype == bool else Image.Resampling.BICUBIC
+    return Image.composite(plain, dark, light.resize(image.size, way))
+
+
 def _heated(image: Image.Image, map_: NDArray[np.float32]) -> Image.Image:
+    import matplotlib
+
     low, high = float(map_.min()), float(map_.max())
     scaled = (map_ - low) / (high - low) if high > low else np.zeros_like(map_)
     grey = Image.fromarray((255 * scaled).round().astype(np.uint8))
     smooth = np.asarray(grey.resize(image.size, Image.Resampling.BICUBIC))
     heat = matplotlib.colormaps[COLOURS](smooth, bytes=True)[..., :3]
     return Image.blend(image.convert("RGB"), Image.fromarray(heat), HEAT)
-
-
-def _lit(image: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
-    plain = image.convert("RGB")
-    dark = Image.blend(Image.new("RGB", image.size), plain, DIM)
-    light = Image.fromarray((255 * mask).astype(np.uint8))
-    return Image.composite(plain, dark, light.resize(image.size, Image.Resampling.NEAREST))
