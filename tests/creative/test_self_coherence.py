@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler
+from diffusers import HeunDiscreteScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from tests.creative.small_models import (
     draw_with_flux,
@@ -275,7 +275,6 @@ def test_a_scheduler_that_asks_twice_at_one_time_has_two_steps() -> None:
         for n, time in enumerate(times):
             call(model, seed=n, timestep=time)
     assert controller.coherence().edited[0, :, 0].tolist() == [False] + [True] * 6
-    assert FlowMatchHeunDiscreteScheduler().order == 2
 
 
 def test_a_batch_is_its_rows() -> None:

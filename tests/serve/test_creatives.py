@@ -1,5 +1,6 @@
 """Pictures on the cards: seen with their mark, found by name alone, and nothing changes without."""
 
+import hashlib
 import io
 import json
 import re
@@ -125,8 +126,36 @@ def test_the_best_picture_of_an_item_is_shown(bundle: Path, tmp_path: Path) -> N
     folder = written(tmp_path / "two", "item-00003", "item-00003")
     first = json.loads((folder / "creatives.json").read_text())["files"]
     install_creatives(bundle, folder)
-    [told] = Engine(bundle).catalogue.creatives.of.values()
-    assert told["url"] == f"/creatives/{next(iter(first.values()))[:16]}.webp"
+    [told] = json.loads((bundle / "creatives" / "creatives.json").read_text())["of"].values()
+    assert told["sha256"] == next(iter(first.values()))
+
+
+def test_a_name_is_the_hash_of_what_is_served(bundle: Path, tmp_path: Path) -> None:
+    """Browsers keep it for ever: other words about the same picture are another file."""
+    names = set()
+    for words in ("a red mug", "a red mug, in a kitchen"):
+        install_creatives(bundle, written(tmp_path / words, *ITEMS[:1], words=words))
+        with TestClient(create_app(bundle)) as client:
+            url = card_of(client, ITEMS[0])["creative"]["url"]
+            content = client.get(url).content
+        assert url == f"/creatives/{hashlib.sha256(content).hexdigest()[:16]}.webp"
+        names.add(url)
+    assert len(names) == 2
+
+
+def test_items_that_are_alike_share_a_picture(bundle: Path, tmp_path: Path) -> None:
+    folder = written(tmp_path / "one", *ITEMS, words="a red mug")
+    sizes = []
+    for is_alike in (False, True):
+        facts = json.loads((folder / "creatives.json").read_text())
+        if is_alike:
+            for told in facts["creatives"]:
+                told["picture"] = facts["creatives"][0]["picture"]
+            (folder / "creatives.json").write_text(json.dumps(facts))
+        install_creatives(bundle, folder)
+        sizes.append((bundle / "creatives" / "pictures.bin").stat().st_size)
+        assert len(Engine(bundle).catalogue.creatives.of) == 3
+    assert sizes[1] < sizes[0] / 2
 
 
 def test_new_pictures_take_the_place_of_the_old(dressed: Path, tmp_path: Path) -> None:

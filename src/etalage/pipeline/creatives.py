@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,25 +68,31 @@ def install_creatives(folder: Path, creatives: Path) -> Dressed:
         Creatives.load(draft, ids)  # what a server could not read must not reach it
 
     version = change_bundle(folder, change)["model_version"]
-    return Dressed(version, len(known), [item for item in of_items if item not in known])
+    sold = set(known)
+    return Dressed(version, len(known), [item for item in of_items if item not in sold])
 
 
 def _write(place: Path, shown: dict[str, Shown], ids: Vocabulary) -> None:
     place.mkdir(exist_ok=True)
     of: dict[str, Any] = {}
+    made: dict[tuple[str, str], dict[str, Any]] = {}  # items that are alike share a picture
     at = 0
     with (place / "pictures.bin").open("wb") as stream:
         for item, one in shown.items():
-            picture, width, height = _small(one)
-            of[str(ids.ids[ids.index(item)])] = {
-                "name": f"{one.sha256[:16]}.webp",
-                "words": one.words,
-                "at": [at, at + len(picture)],
-                "width": width,
-                "height": height,
-                "sha256": one.sha256,
-            }
-            at += stream.write(picture)
+            facts = made.get((one.sha256, one.words))
+            if facts is None:
+                picture, width, height = _small(one)
+                facts = {
+                    "name": f"{hashlib.sha256(picture).hexdigest()[:16]}.webp",
+                    "words": one.words,
+                    "at": [at, at + len(picture)],
+                    "width": width,
+                    "height": height,
+                    "sha256": one.sha256,
+                }
+                made[one.sha256, one.words] = facts
+                at += stream.write(picture)
+            of[str(ids.ids[ids.index(item)])] = facts
     (place / "creatives.json").write_bytes(orjson.dumps({"of": of}, option=orjson.OPT_INDENT_2))
 
 
