@@ -335,6 +335,22 @@ def test_attention_of_another_kind_is_refused_at_the_first_step() -> None:
     assert state(model) == before
 
 
+def test_another_backend_of_diffusers_is_refused_and_the_native_ones_are_not() -> None:
+    model = flux()
+    plain = draw_with_flux(model)
+    model.set_attention_backend("flex")
+    with (
+        pytest.raises(RecipeError, match=r"FluxAttnProcessor called .* 0 times .* native"),
+        self_coherence(model, Controller([TWO], 4)),
+    ):
+        draw_with_flux(model)
+    model.set_attention_backend("_native_math")
+    with self_coherence(model, Controller([TWO], 4, ALWAYS)):
+        assert not draw_with_flux(model).equal(plain)
+    model.reset_attention_backend()
+    assert draw_with_flux(model).equal(plain)
+
+
 def test_what_is_kept_is_small() -> None:
     """At 1024 px a picture has 4096 tokens; kept are two maps and two masks of it."""
     model = pixart(sample_size=128, num_layers=2, use_additional_conditions=False)

@@ -29,6 +29,7 @@ from etalage.creative.shapes.pictures import (
     draw,
     layouts,
 )
+from etalage.errors import RecipeError
 
 
 class Drawer:
@@ -166,3 +167,11 @@ def test_bench_names_the_tasks_there_are() -> None:
 
 def test_every_prompt_can_be_asked_for() -> None:
     assert {len(all_pairs(task)) for task in TASKS} == {144}
+
+
+def test_ways_bring_along_what_they_are_measured_by() -> None:
+    """As many places as the guided way edits are edited anywhere, so that one comes first."""
+    found = behave(Drawer("coarse"), "coarse", 2, Drawing(2), ways=("random",))
+    assert list(found.ways) == ["plain", "guided", "random"]
+    with pytest.raises(RecipeError, match="no way 'backwards'; choose of plain, guided"):
+        behave(Drawer("coarse"), "coarse", 2, Drawing(2), ways=("backwards",))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from etalage.creative.shapes.judge import Reading, read
 from etalage.creative.shapes.pictures import CELL, SIDE, Pairs, all_pairs, prompt_of
 from etalage.creative.shapes.toy import CALL
+from etalage.errors import RecipeError
 from etalage.seeds import generator, torch_seed
 
 WAYS = ("plain", "guided", "oracle", "exchanged", "random")
@@ -123,10 +124,17 @@ def behave(
         task: "coarse", "fine" or "style".
         n: pictures of each way.
         drawing: how they are drawn.
-        ways: which of `WAYS` are drawn beside the plain one.
+        ways: which of `WAYS` are drawn beside the plain one; `random` brings `guided` along.
         told: is called with the number of prompts that are done.
+
+    Raises:
+        RecipeError: for a way that there is not.
     """
-    read_of: dict[str, list[Reading]] = {way: [] for way in dict.fromkeys(("plain", *ways))}
+    ways = set(ways)
+    if unknown := sorted(ways - {*WAYS}):
+        raise RecipeError(f"there is no way {unknown[0]!a}; choose of {', '.join(WAYS)}")
+    ways |= {"plain"} | ({"guided"} if "random" in ways else set())
+    read_of: dict[str, list[Reading]] = {way: [] for way in WAYS if way in ways}
     right = []
     for start in range(0, n, N_TOGETHER):
         numbers = range(start, min(start + N_TOGETHER, n))
