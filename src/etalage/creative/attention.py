@@ -116,8 +116,8 @@ def watched(module: nn.Module, attend: Callable[..., Tensor]) -> Iterator[None]:
             processor = type(getattr(module, "processor", None)).__name__
             raise RecipeError(
                 f"{processor} called scaled_dot_product_attention {watch.n_calls} times where one "
-                "call can be guided; use the native attention backend (reset_attention_backend) "
-                "and no image adapter"
+                "call can be guided; use the native attention backend "
+                "(set_attention_backend('native')) and no image adapter"
             )
         return out
 
