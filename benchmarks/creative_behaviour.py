@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from claims import record
+from etalage.creative.guidance import Guidance
 from etalage.creative.pipelines import SelfCoherencePixArtPipeline
-from etalage.creative.shapes.behaviour import WAYS, Behaviour, Drawing, behave
+from etalage.creative.shapes.behaviour import Behaviour, Drawing, behave
 from etalage.creative.shapes.pictures import TASKS, TRAINED
 
 LEAST = {"coarse": 10, "fine": 5, "style": 5}
@@ -38,29 +39,39 @@ def said(task: str, found: Behaviour) -> None:
         )
 
 
-def claim(task: str, found: Behaviour, n: int, seconds: float, seed: int) -> None:
-    """Records what is claimed of a task."""
-    facts = {"seeds": [seed], "seconds": seconds}
-    words = f"toy, planted error .35, {task}, {n:,} pictures"
+def claim(task: str, found: Behaviour, drawing: Drawing, seconds: float) -> None:
+    """Records what is claimed of a task, and every figure of its table."""
+    facts = {"seeds": [drawing.seed], "seconds": seconds}
+    plain, guided = found.ways["plain"], found.ways["guided"]
+    words = f"toy, {task}, {len(plain.bound):,} pictures"
+    strength = drawing.guidance.get("scg_strength", Guidance().strength)
+    if strength != Guidance().strength:
+        words += f", strength {strength:g}"
     middle = len(found.points_right) // 2
     record("creative", f"{words}: maps that point to the right part, half-way",
            float(found.points_right[middle]), "", ">=0.9", **facts)  # fmt: skip
-    plain, guided = found.ways["plain"], found.ways["guided"]
-    change = found.change("guided")
-    record("creative", f"{words}: bound, guided beside plain", change.points, "points",
-           f">={LEAST[task]}", **facts)  # fmt: skip
-    record("creative", f"{words}: chance of that without an effect", change.p, "", "<=0.001",
-           **facts)  # fmt: skip
-    for what, before, after in (
-        ("found", plain.found, guided.found),
-        ("overlap of objects", plain.overlaps, guided.overlaps),
-    ):
-        record("creative", f"{words}: {what}, guided beside plain",
-               100 * float(after.mean() - before.mean()), "points", ">=-2", **facts)  # fmt: skip
-    record("creative", f"{words}: bound, exchanged masks beside plain",
-           found.change("exchanged").points, "points", "<=-1", **facts)  # fmt: skip
-    record("creative", f"{words}: bound, random masks beside plain, off by",
-           abs(found.change("random").points), "points", "<=3", **facts)  # fmt: skip
+    for way, readings in found.ways.items():
+        for what, share in (
+            ("bound", readings.bound),
+            ("found", readings.found),
+            ("overlap", readings.overlaps),
+        ):
+            record("creative", f"{words}: {what}, {way}", float(share.mean()), "", ">=0",
+                   **facts)  # fmt: skip
+    changes = {way: found.change(way) for way in found.ways}
+    for what, value, unit, target in (
+        ("points more that are bound, guided", changes["guided"].points, "points",
+         f">={LEAST[task]}"),
+        ("chance of such points without an effect", changes["guided"].p, "", "<=0.001"),
+        ("points more that are found, guided",
+         100 * float(guided.found.mean() - plain.found.mean()), "points", ">=-2"),
+        ("points more of overlap, guided",
+         100 * float(guided.overlaps.mean() - plain.overlaps.mean()), "points", ">=-2"),
+        ("points more that are bound, oracle", changes["oracle"].points, "points", ">=1"),
+        ("points more that are bound, exchanged", changes["exchanged"].points, "points", "<=-1"),
+        ("points that random masks move", abs(changes["random"].points), "points", "<=3"),
+    ):  # fmt: skip
+        record("creative", f"{words}: {what}", value, unit, target, **facts)
 
 
 def main() -> None:
@@ -71,7 +82,6 @@ def main() -> None:
     parser.add_argument("--guidance-scale", type=float, default=Drawing.guidance_scale)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--task", choices=TASKS)
-    parser.add_argument("--ways", nargs="*", default=WAYS)
     parser.add_argument("--try", dest="is_try", action="store_true", help="record nothing")
     options = parser.parse_args()
     pipeline = SelfCoherencePixArtPipeline.from_pretrained(options.pipeline, dtype=torch.float32)
@@ -80,11 +90,11 @@ def main() -> None:
     drawing = Drawing(guidance_scale=options.guidance_scale, seed=options.seed, guidance=guidance)
     for task in [options.task] if options.task else TASKS:
         started = time.process_time()
-        found = behave(pipeline, task, options.pictures, drawing, options.ways)
+        found = behave(pipeline, task, options.pictures, drawing)
         said(task, found)
         if not options.is_try:
             spent = time.process_time() - started
-            claim(task, found, options.pictures, spent, options.seed)
+            claim(task, found, drawing, spent)
 
 
 if __name__ == "__main__":
