@@ -23,8 +23,12 @@ def bench(
     ] = None,
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Pictures of each way.")] = 200,
     strength: Annotated[
-        float, typer.Option(min=0, help="Of the guidance: 1 for none, 2 is careful.")
-    ] = 4.0,
+        float, typer.Option(min=0, help="Of the guidance: 1 for none, 4 as published.")
+    ] = 2.0,
+    exclusive: Annotated[
+        bool,
+        typer.Option(help="Whether a place belongs to one part alone; published: it need not."),
+    ] = True,
     guidance_scale: Annotated[float, typer.Option(help="Of classifier-free guidance.")] = 2.0,
     steps: Annotated[int, typer.Option(min=2, help="Steps of denoising.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 1,
@@ -50,7 +54,8 @@ def bench(
                 f"there is no task {name!r}{did_you_mean(name, TASKS)}; choose {', '.join(TASKS)}"
             )
     opened = open_pipeline(TRAINED if str(pipeline) == "toy" else pipeline)
-    drawing = Drawing(steps, guidance_scale, seed, {"scg_strength": strength})
+    guidance = {"scg_strength": strength, "scg_exclusive": exclusive}
+    drawing = Drawing(steps, guidance_scale, seed, guidance)
     found = {}
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         for name in task or TASKS:
@@ -69,8 +74,10 @@ def _table(task: str, found: "Behaviour") -> "Table":
     from rich.table import Table
 
     middle = len(found.points_right) // 2
+    first, second = found.points_right[middle]
     table = Table(
-        title=f"{task}: maps point to the right part in {found.points_right[middle]:.0%}, half-way"
+        title=f"{task}: maps of the first part point to it in {first:.0%}, of the second in "
+        f"{second:.0%}, half-way"
     )
     for column in ("way", "found", "overlap", "bound", "exchanged", "fixed", "broken", "points",
                    "p"):  # fmt: skip

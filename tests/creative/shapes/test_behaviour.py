@@ -96,7 +96,7 @@ def test_what_each_way_is_given(task: str) -> None:
 @pytest.mark.parametrize("points_right", [True, False])
 def test_the_premise_is_measured(points_right: bool) -> None:
     found = behave(Drawer("coarse", points_right), "coarse", 6, Drawing(n_steps=3), ways=())
-    assert found.points_right.tolist() == [float(points_right)] * 3
+    assert found.points_right.tolist() == [[float(points_right)] * 2] * 3
 
 
 def test_a_part_that_is_missing_is_not_bound() -> None:
@@ -114,7 +114,7 @@ def test_changes_are_counted_by_picture() -> None:
         return Readings(flags | True, flags, ~flags, np.ones(len(bound)))
 
     found = Behaviour(
-        {"plain": readings([1, 1, 0, 0, 0]), "guided": readings([1, 0, 1, 1, 0])}, np.ones(2)
+        {"plain": readings([1, 1, 0, 0, 0]), "guided": readings([1, 0, 1, 1, 0])}, np.ones((2, 2))
     )
     assert found.change("guided") == Change(n=5, fixed=2, broken=1)
     assert found.change("guided").points == pytest.approx(20)

@@ -66,8 +66,8 @@ class Behaviour:
 
     ways: dict[str, Readings]
     points_right: NDArray[np.float64]
-    """Share of objects of the plain pictures whose map is stronger on their own place than on the
-    other's, by step (n_steps,): the premise of the method."""
+    """Share of the plain pictures in which the map of a part is stronger on its own place than on
+    the other's, by step and part (n_steps, 2): the premise of the method."""
 
     def change(self, way: str) -> Change:
         """Sets a way beside the plain one, picture by picture."""
@@ -144,7 +144,7 @@ def behave(
         right.append(batch.points_right())
         told(numbers.stop)
     found = {way: Readings.of(readings) for way, readings in read_of.items()}
-    return Behaviour(found, np.concatenate(right).mean((0, 2)))
+    return Behaviour(found, np.concatenate(right).mean(0))
 
 
 class _Batch:
@@ -197,10 +197,13 @@ class _Batch:
 
     @property
     def places(self) -> NDArray[np.bool_]:
-        """Where the parts of the plain pictures are, on the grid of tokens (B, 2, GRID, GRID)."""
+        """Where the parts of the plain pictures are, on the grid of tokens (B, 2, GRID, GRID).
+
+        A token belongs to the part that covers most of it: a cross covers no token by half.
+        """
         masks = np.array([reading.masks for reading in self.plain])
-        cells = masks.reshape(len(masks), 2, GRID, CELL, GRID, CELL)
-        return np.asarray(cells.mean((3, 5)) >= 0.5)
+        covered = masks.reshape(len(masks), 2, GRID, CELL, GRID, CELL).mean((3, 5))
+        return np.asarray((covered > 0) & (covered == covered.max(1, keepdims=True)))
 
     def points_right(self) -> NDArray[np.bool_]:
         """Says of each found picture, step and part whether its map is stronger on its own."""
