@@ -47,18 +47,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="stop after so many, to go on another time")
     options = parser.parse_args()
     recipe, started = Recipe(n_steps=options.steps), time.monotonic()
-    spent = {"seconds": 0.0}
+    log = options.folder / "log.jsonl"
 
     def told(step: int, loss: float, seconds: float) -> None:
-        spent["seconds"] = seconds
         line = {"step": step, "loss": round(loss, 5), "cpu_seconds": round(seconds, 1)}
-        with (options.folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        with log.open("a") as lines:
+            lines.write(json.dumps(line) + "\n")
         if options.minutes and time.monotonic() - started > 60 * options.minutes:
             raise SystemExit(f"stopped after {step:,} of {recipe.n_steps:,} steps")
 
     toy = train(recipe, options.folder, options.device, told)
     save(toy, options.folder / "pipeline")
+    seconds = json.loads(log.read_text().splitlines()[-1])["cpu_seconds"]
     card = CARD.format(
         side=SIDE,
         tasks=", ".join(TASKS),
@@ -69,7 +69,7 @@ def main() -> None:
         exchanged=recipe.exchanged,
         n_steps=recipe.n_steps // EVERY * EVERY,
         batch=recipe.training.batch_size,
-        minutes=spent["seconds"] / 60,
+        minutes=seconds / 60,
         machine=machine(),
         commit=commit(),
         recipe=json.dumps(asdict(recipe) | {"training": recipe.training.to_dict()}, indent=2),

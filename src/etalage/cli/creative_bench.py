@@ -27,7 +27,7 @@ def bench(
     ] = 2.0,
     exclusive: Annotated[
         bool,
-        typer.Option(help="Whether a place belongs to one part alone; published: it need not."),
+        typer.Option(help="Whether a place has one part alone; published: no."),
     ] = True,
     guidance_scale: Annotated[float, typer.Option(help="Of classifier-free guidance.")] = 2.0,
     steps: Annotated[int, typer.Option(min=2, help="Steps of denoising.")] = 20,
