@@ -224,3 +224,34 @@ def test_a_gate_that_judges_is_one_that_drops_nothing(dtype: torch.dtype) -> Non
         assert fused.judges(large, drop)
         assert not fused.judges(large[:10], drop)
         assert not fused.judges(large, drop.train())
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_map_that_judges_is_that_of_torch(relu: bool, bias: bool) -> None:
+    draw = torch.Generator().manual_seed(0)
+    linear = nn.Linear(31, 17, bias=bias).bfloat16()
+    x = torch.randn(100, 31, generator=draw)
+    with torch.no_grad():
+        found = fused.mapped(linear, x.bfloat16(), relu=relu)
+        exact = nn.functional.linear(x.bfloat16().float(), linear.weight.float())
+        exact = exact + linear.bias.float() if bias else exact
+    exact = exact.relu() if relu else exact
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), exact, rtol=2**-8, atol=1e-6)
+
+
+def test_a_map_that_judges_keeps_what_is_no_number() -> None:
+    linear = nn.Linear(31, 17).bfloat16()
+    x = torch.zeros(100, 31, dtype=torch.bfloat16)
+    x[3, 5] = torch.nan
+    with torch.no_grad():
+        found = fused.mapped(linear, x, relu=True)
+    assert found.isnan().all(1).nonzero().tolist() == [[3]]
+    assert found.isnan().sum() == 17
+
+
+def test_a_map_that_learns_has_gradients() -> None:
+    linear = nn.Linear(31, 17).bfloat16()
+    fused.mapped(linear, torch.ones(4, 31, dtype=torch.bfloat16)).sum().backward()
+    assert linear.weight.grad is not None

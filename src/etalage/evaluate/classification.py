@@ -63,7 +63,8 @@ def rig(probabilities: ArrayLike, clicks: ArrayLike) -> float:
 
 def mid_ranks(x: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
     """Rank of each row within its group, from 1; equal rows share the mean of their ranks."""
-    order = np.lexsort((x, group))
+    order = np.argsort(x)  # equal rows in any order
+    order = order[np.argsort(group[order], kind="stable")]
     ranked, of_group = x[order], group[order]
     starts_tie = np.ones(len(x), dtype=bool)
     starts_tie[1:] = (ranked[1:] != ranked[:-1]) | (of_group[1:] != of_group[:-1])

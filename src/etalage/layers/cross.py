@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from etalage.layers.dropout import Dropout
+from etalage.layers.fused import mapped
 from etalage.layers.norm import BatchNorm, merge
 
 
@@ -44,7 +45,7 @@ class CrossStack(nn.Module):
         """start float (B, C) -> float (B, C)."""
         x = start
         for layer in self.layers:
-            x = torch.addcmul(x, start, layer(x))
+            x = torch.addcmul(x, start, mapped(layer, x))
         return x
 
 

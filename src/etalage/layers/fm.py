@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 
 class Additive(nn.Module):
@@ -29,5 +30,6 @@ def agreement(fields: Tensor) -> Tensor:
     >>> agreement(torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])).item()
     67.0
     """
-    of_sum = fields.sum(1).square()  # (B, D)
-    return (of_sum - fields.square().sum(1)).sum(1) / 2
+    # a norm is one sweep; squares to be summed are another tensor of the size of the fields
+    norms = vector_norm(fields.flatten(1), dim=1)  # (B,)
+    return (fields.sum(1).square().sum(1) - norms.square()) / 2

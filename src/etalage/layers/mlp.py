@@ -35,15 +35,16 @@ class Layer(nn.Module):
         self.activation, self.drop = activation(), Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.linear(x)
         is_relu = isinstance(self.activation, nn.ReLU)
+        if is_relu and self.norm is None and not torch.is_grad_enabled():
+            judged: Tensor = self.drop(fused.mapped(self.linear, x, relu=True))
+            return judged
+        h: Tensor = self.linear(x)
         if is_relu and fused.suits(h, self, self.norm, self.drop):
             return fused.activated(h, self.norm, self.drop.threshold)
         if self.norm is not None:
             h = self.norm(h)
-        # without gradients the product is not needed again
-        h = h.relu_() if is_relu and not torch.is_grad_enabled() else self.activation(h)
-        dropped: Tensor = self.drop(h)
+        dropped: Tensor = self.drop(self.activation(h))
         return dropped
 
     def fold(self) -> None:

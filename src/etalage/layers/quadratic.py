@@ -196,7 +196,7 @@ class KhatriRaoLayer(nn.Module):
 
     def passes(self, x: Tensor, n: int) -> tuple[Tensor, ...]:
         """n outputs, float (B, d) each, that drop different things; one matrix product for all."""
-        h = self.project(x)
+        h = fused.mapped(self.project, x)
         if self.norm is None and fused.judges(h, self.drop):
             return (fused.judged_gate(h, x.float(), self.order),) * n
         if fused.suits(h, self, self.norm, self.drop):
