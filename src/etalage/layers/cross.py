@@ -45,7 +45,7 @@ class CrossStack(nn.Module):
         """start float (B, C) -> float (B, C)."""
         x = start
         for layer in self.layers:
-            x = torch.addcmul(x, start, mapped(layer, x))
+            x = torch.addcmul(x, start, mapped(layer, x))  # type: ignore[arg-type]
         return x
 
 
