@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def newest() -> dict[str, dict]:
     rows = {}
-    for family in ("house", "ranking", "calibration", "generative", "graph", "memory"):
+    for family in ("house", "ranking", "calibration", "generative", "graph", "memory", "creative"):
         path = ROOT / f"benchmarks/results/{family}.jsonl"
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
@@ -161,7 +161,12 @@ def test_published_figures_were_recorded_on_commits(newest: dict[str, dict]) -> 
     assert dirty == []
 
 
-FALLS_SHORT = {"ranking": "rankers", "generative": "semantic-ids", "graph": "graphs"}
+FALLS_SHORT = {
+    "ranking": "rankers",
+    "generative": "semantic-ids",
+    "graph": "graphs",
+    "creative": "self-coherence",
+}
 """Family of claims -> the page that lists those that do not hold; all others hold."""
 
 
@@ -358,3 +363,53 @@ def test_the_quality_of_autograph_is_what_was_recorded(newest: dict[str, dict]) 
                 assert len(record["seeds"]) == int(seeds)
             lines += 1
     assert lines > 20
+
+
+COST = {
+    r"calls of the network more \| (\d+)": "calls of the network that guidance adds to 8 steps",
+    r"whole matrices of attention \| (\d+)": (
+        "matrices of pixels by tokens that three guided steps at 1024 px make"
+    ),
+    r"kept for two objects at 1024 px \| ([\d.]+) kB": (
+        "kept between layers and steps for two objects at 1024 px"
+    ),
+    r"CPU time of a step more \| (-?[\d.]+) %": (
+        "CPU time of a guided step above a plain one, width of PixArt-XL, 512 px"
+    ),
+    r"off the published loop \| ([\d.]+)": "guided latents off the published loop written out",
+}
+
+
+def test_what_guidance_does_is_what_was_recorded(newest: dict[str, dict]) -> None:
+    page = (ROOT / "docs/systems/self-coherence.md").read_text(encoding="utf-8")
+    n_lines = 0
+    for task in ("coarse", "fine", "style"):
+        words = f"toy, {task}, 1,000 pictures"
+
+        def value(claim: str, words: str = words) -> float:
+            return float(newest[f"{words}: {claim}"]["value"])
+
+        for way, *cells in re.findall(
+            rf"^\| {task} \| (\w+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", page, re.MULTILINE
+        ):
+            figures = (value(f"{what}, {way}") for what in ("found", "overlap", "bound"))
+            assert [f"{figure:.3f}" for figure in figures] == cells, (task, way)
+            n_lines += 1
+        points = value("points more that are bound, guided")
+        margin = value("half of the 95 % interval of these points")
+        chance = value("chance of such points without an effect")
+        found, overlap = (
+            value(f"points more {what}, guided") for what in ("that are found", "of overlap")
+        )
+        first, second = (
+            value(f"maps of the {part} part that point to it, half-way")
+            for part in ("first", "second")
+        )
+        line = (
+            f"| {task} | {points:.1f} ± {margin:.1f} | {chance:.1g} | {found:+.1f}, {overlap:+.1f} "
+            f"| {first:.2f}, {second:.2f} |"
+        )
+        assert line in page.splitlines()
+    assert n_lines == 18
+    for pattern, claim in COST.items():
+        check_figure("docs/systems/self-coherence.md", pattern, newest[claim]["value"])

@@ -121,6 +121,8 @@ def open_pipeline(folder: str | Path, device: str = "cpu", dtype: str | None = N
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise RecipeError(f"{dtype!a} is no dtype of weights; give float32, bfloat16 or float16")
     logging.disable_progress_bar()
+    shown = logging.get_verbosity()
+    logging.set_verbosity_error()  # a part of another class than usual is a choice, like the toy's
     try:
         with quiet_loading():
             pipeline = getattr(pipelines, guided).from_pretrained(
@@ -134,6 +136,8 @@ def open_pipeline(folder: str | Path, device: str = "cpu", dtype: str | None = N
     except Exception as error:  # each kind of part fails in ways of its own
         first = str(error).strip().partition("\n")[0]
         raise DataError(f"{folder} holds no {kind} that can be loaded: {first}") from error
+    finally:
+        logging.set_verbosity(shown)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
