@@ -16,6 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "tune": ("optuna",),
     "memory": ("apsw",),
     "creative": ("diffusers",),
+    "grammar": ("spacy",),
 }
 """Optional parts, and the packages that make each."""
 

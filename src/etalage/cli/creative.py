@@ -35,6 +35,10 @@ def generate(
         str | None, typer.Argument(help="What to draw, in English; or give --items.")
     ] = None,
     binding: Bindings = None,
+    parser: Annotated[
+        str | None,
+        typer.Option(help="Model of spaCy that finds what belongs together; rules without."),
+    ] = None,
     items: Annotated[Path | None, typer.Option(help="Items to draw, a JSON object a line.")] = None,
     segment: Annotated[
         Path | None, typer.Option(help="What a group of visitors likes (JSON), with --items.")
@@ -52,6 +56,9 @@ def generate(
     strength: Annotated[
         float, typer.Option(min=0, help="Of the guidance: 1 for none, 2 is careful.")
     ] = 4.0,
+    exclusive: Annotated[
+        bool, typer.Option(help="Guide each place for one object alone; published: for any.")
+    ] = False,
     baseline: Annotated[
         bool, typer.Option(help="Draw each without guidance too, to see both side by side.")
     ] = True,
@@ -97,9 +104,9 @@ def generate(
         pipeline, more = TRAINED, dict(CALL)
     for change in settings or []:
         override(more, change)
-    guidance = None if strength == 1 else Guidance(strength=strength)
+    guidance = None if strength == 1 else Guidance(strength=strength, exclusive=exclusive)
     wanted = []
-    for item, text, pairs in _words(prompt, binding, items, segment, scenes):
+    for item, text, pairs in _words(prompt, binding, parser, items, segment, scenes):
         if not pairs:
             typer.echo(
                 f"nothing is bound in {text!r}: drawn without guidance, not judged", err=True
@@ -187,6 +194,7 @@ def prune(
 def _words(
     prompt: str | None,
     binding: list[str] | None,
+    parser: str | None,
     items: Path | None,
     segment: Path | None,
     n_scenes: int,
@@ -194,20 +202,26 @@ def _words(
     """Yields item, prompt and pairs."""
     from etalage.creative.free_text import find_bindings
     from etalage.creative.items import read_items, read_segment, scenes_of
+    from etalage.creative.parsed_text import load_parser, parsed_bindings
 
     if (prompt is None) == (items is None):
         raise RecipeError("say what to draw: give a prompt, or --items and no prompt")
+    if binding and parser:
+        raise RecipeError(
+            "what belongs together is said by --binding or found by --parser, not both"
+        )
     if prompt is not None:
         if segment is not None or n_scenes != 1:
             raise RecipeError("--segment and --scenes go with --items; leave them out")
         if binding:
             yield None, prompt, _pairs(binding)
         else:
-            yield None, prompt, tuple(p for one in find_bindings(prompt) for p in one.pairs)
+            read = parsed_bindings(prompt, load_parser(parser)) if parser else find_bindings(prompt)
+            yield None, prompt, tuple(p for one in read for p in one.pairs)
         return
     assert items is not None
-    if binding:
-        raise RecipeError("items bring their bindings; leave --binding out")
+    if binding or parser:
+        raise RecipeError("items bring their bindings; leave --binding and --parser out")
     if segment is None and n_scenes != 1:
         raise RecipeError("--scenes are those of a segment; give it with --segment")
     liked = None if segment is None else read_segment(segment)

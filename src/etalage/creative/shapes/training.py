@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -166,7 +167,8 @@ def _loss(
     times = ((torch.arange(n) + torch.rand(n, generator=draws)) / n * 1000).long().to(device)
     added = torch.randn(pictures.shape, generator=draws).to(device)
     noisy = noise.add_noise(pictures, added, times)
-    with autocast(recipe.training, device), _AttentionInFloat32():
+    attention = _AttentionInFloat32() if device == "cpu" else nullcontext()
+    with autocast(recipe.training, device), attention:
         velocity = toy(noisy, times, tokens, told)
     wanted = noise.get_velocity(pictures, added, times)
     return torch.nn.functional.mse_loss(velocity.float(), wanted)
