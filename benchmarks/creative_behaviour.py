@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from claims import record
-from etalage.creative.maker import open_pipeline
+from etalage.creative.maker import TOY, open_pipeline
 from etalage.creative.shapes.behaviour import Behaviour, Drawing, behave
-from etalage.creative.shapes.pictures import TASKS, TRAINED
+from etalage.creative.shapes.pictures import TASKS
 
 LEAST = {"coarse": 10, "fine": 5, "style": 5}
 """Points of a hundred by which the share that is bound must rise."""
@@ -77,7 +77,7 @@ def claim(task: str, found: Behaviour, published: Behaviour, seed: int, seconds:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pipeline", type=Path, default=TRAINED)
+    parser.add_argument("--pipeline", type=Path, default=Path(TOY))
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--task", choices=TASKS)

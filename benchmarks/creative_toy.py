@@ -17,7 +17,7 @@ from pathlib import Path
 from claims import commit, machine
 from etalage.creative.shapes.pictures import COLOURS, SHAPES, SIDE, TASKS, TEXTURES, all_pairs
 from etalage.creative.shapes.toy import save
-from etalage.creative.shapes.training import EVERY, Recipe, train
+from etalage.creative.shapes.training import Recipe, train
 
 CARD = """# A toy that draws shapes
 
@@ -67,7 +67,7 @@ def main() -> None:
         colours=", ".join(COLOURS),
         textures=", ".join(TEXTURES),
         exchanged=recipe.exchanged,
-        n_steps=recipe.n_steps // EVERY * EVERY,
+        n_steps=recipe.n_steps,
         batch=recipe.training.batch_size,
         minutes=seconds / 60,
         machine=machine(),

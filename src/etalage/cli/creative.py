@@ -89,7 +89,7 @@ def generate(
     from etalage.creative.generate import Generator
     from etalage.creative.guidance import Guidance
     from etalage.creative.job import run
-    from etalage.creative.maker import open_pipeline
+    from etalage.creative.maker import TOY, open_pipeline
     from etalage.creative.pretrained_judges import judge_in
     from etalage.creative.request import Request
     from etalage.creative.store import CreativeStore
@@ -97,11 +97,10 @@ def generate(
 
     check_folder(out)
     more: dict[str, Any] = {}
-    if str(pipeline) == "toy":
-        from etalage.creative.shapes.pictures import TRAINED
+    if str(pipeline) == TOY:
         from etalage.creative.shapes.toy import CALL
 
-        pipeline, more = TRAINED, dict(CALL)
+        more |= CALL
     for change in settings or []:
         override(more, change)
     guidance = None if strength == 1 else Guidance(strength=strength, exclusive=exclusive)

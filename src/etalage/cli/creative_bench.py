@@ -45,7 +45,7 @@ def bench(
 
     from etalage.creative.maker import open_pipeline
     from etalage.creative.shapes.behaviour import Drawing, behave
-    from etalage.creative.shapes.pictures import TASKS, TRAINED
+    from etalage.creative.shapes.pictures import TASKS
     from etalage.errors import RecipeError, did_you_mean
 
     for name in task or ():
@@ -53,7 +53,7 @@ def bench(
             raise RecipeError(
                 f"there is no task {name!r}{did_you_mean(name, TASKS)}; choose {', '.join(TASKS)}"
             )
-    opened = open_pipeline(TRAINED if str(pipeline) == "toy" else pipeline)
+    opened = open_pipeline(pipeline)
     guidance = {"scg_strength": strength, "scg_exclusive": exclusive}
     drawing = Drawing(steps, guidance_scale, seed, guidance)
     found = {}

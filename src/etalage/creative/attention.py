@@ -76,7 +76,7 @@ def text_attention(transformer: nn.Module) -> tuple[Layout, list[nn.Module]]:
     return LAYOUTS[known], found
 
 
-class _Watch(TorchFunctionMode):
+class Watch(TorchFunctionMode):
     """Sees the calls of scaled_dot_product_attention, and may answer them."""
 
     def __init__(self, attend: Callable[..., Tensor]) -> None:
@@ -110,7 +110,7 @@ def watched(module: nn.Module, attend: Callable[..., Tensor]) -> Iterator[None]:
 
     @functools.wraps(inner)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        with _Watch(attend) as watch:
+        with Watch(attend) as watch:
             out = inner(*args, **kwargs)
         if watch.n_calls != 1:
             processor = type(getattr(module, "processor", None)).__name__

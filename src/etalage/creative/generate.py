@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -117,17 +117,17 @@ class Generator:
 
     def one(self, request: Request) -> Outcome:
         """What comes of one request."""
-        is_judged = self.judge is not None and bool(request.pairs)
-        best: tuple[Creative, Verdict | None] | None = None
+        if self.judge is None or not request.pairs:
+            creative, is_new = self.picture(request)
+            return Outcome(request, creative, None, 1, int(is_new))
+        best: tuple[Creative, Verdict] | None = None
         n_images = n_made = 0
-        for attempt in request.tries(self.n_tries if is_judged else 1):
+        for attempt in request.tries(self.n_tries):
             creative, is_new = self.picture(attempt)
             n_images += 1
             n_made += is_new
-            if self.judge is None or not is_judged:
-                return Outcome(request, creative, None, n_images, n_made)
             verdict = self.store.verdict(creative, self.judge, request.pairs)
-            if best is None or best[1] is None or verdict.least > best[1].least:
+            if best is None or verdict.least > best[1].least:
                 best = creative, verdict
             if verdict.accepted:
                 break
@@ -171,21 +171,12 @@ class Generator:
 
 def _guided(request: Request) -> dict[str, Any]:
     """Arguments of a guided call; none where nothing is guided."""
-    guidance = request.guidance
-    if guidance is None:
+    if request.guidance is None:
         return {}
     return {
         "bindings": list(request.pairs),
-        "scg_strength": guidance.strength,
-        "scg_start": guidance.start,
-        "scg_stop": guidance.stop,
-        "scg_mask": guidance.mask,
+        **{f"scg_{name}": value for name, value in asdict(request.guidance).items()},
         "scg_ratio": dict(request.shares) or None,
-        "scg_layers": guidance.layers,
-        "scg_renormalize": guidance.renormalize,
-        "scg_suppress": guidance.suppress,
-        "scg_exclusive": guidance.exclusive,
-        "scg_least_separation": guidance.least_separation,
         "return_masks": True,
     }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from etalage.creative.device import check_device, named
+from etalage.creative.shapes.pictures import TRAINED
 from etalage.errors import CapacityError, DataError, RecipeError, did_you_mean, naming_extras
 from etalage.language.transformer import quiet_loading
 
@@ -25,6 +26,8 @@ PIPELINES = {
     "SanaPipeline": "SelfCoherenceSanaPipeline",
 }
 """Pipelines that can be guided, and the class that guides each."""
+TOY = "toy"
+"""How the toy that draws shapes is asked for, where a folder would be."""
 LIBRARIES = ("etalage", "diffusers", "transformers", "torch")
 OF_A_FILE = frozenset({"transformers_version", "name_or_path", "architectures", "dtype"})
 """What a configuration says of who wrote it, and of what the weights tell themselves."""
@@ -90,7 +93,7 @@ def open_pipeline(folder: str | Path, device: str = "cpu", dtype: str | None = N
     """Opens a pipeline that can be guided, from a folder and nowhere else.
 
     Args:
-        folder: as `save_pretrained` of diffusers leaves it.
+        folder: as `save_pretrained` of diffusers leaves it, or `toy`, the one that comes along.
         device: as torch names it.
         dtype: of the weights; float32 on a processor and bfloat16 elsewhere, without it.
 
@@ -99,7 +102,7 @@ def open_pipeline(folder: str | Path, device: str = "cpu", dtype: str | None = N
         DataError: when the folder holds no such pipeline.
         RecipeError: for a dtype or a device that there is not.
     """
-    folder = Path(folder)
+    folder = TRAINED if str(folder) == TOY else Path(folder)
     try:
         kind = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -186,11 +186,12 @@ class CreativeStore:
         """
         places = [place for _, place in sorted(self._places())]
         whole = {place for place in places if self._read(place) is not None}
-        left, n_deleted = self.n_bytes(), 0
+        sizes = {place: _bytes_of(place) for place in places}
+        left, n_deleted = sum(sizes.values()), 0
         for place in sorted(places, key=lambda place: place in whole):
             if left <= most_bytes and place in whole:
                 break
-            left -= _bytes_of(place)
+            left -= sizes[place]
             shutil.rmtree(place, ignore_errors=True)
             shutil.rmtree(self.folder / "verdicts" / place.name, ignore_errors=True)
             n_deleted += 1

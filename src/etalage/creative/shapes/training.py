@@ -8,7 +8,7 @@ puts things where they belong and is often wrong about how they look.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch.nn.functional import mse_loss, scaled_dot_product_attention
 
+from etalage.creative.attention import Watch
 from etalage.creative.shapes.pictures import TASKS, all_pairs, prompt_of, sample
 from etalage.creative.shapes.toy import N_TOKENS, SCHEDULE, Size, Toy, to_tensor, tokenizer
 from etalage.seeds import generator, torch_draws, torch_seed
 from etalage.train import checkpoint
 from etalage.train.config import TrainingConfig
-from etalage.train.loop import autocast
+from etalage.train.loop import autocast, schedule
 from etalage.train.optimizer import Optimizer
 
 EVERY = 250
@@ -114,19 +115,18 @@ def train(
         loss = _loss(toy, noise, pictures.batch(step), recipe, step, device)
         optimizer.clear()
         loss.backward()
-        warmth = min(1.0, (step + 1) / max(recipe.training.warmup_steps, 1))
-        optimizer.step(recipe.training.learning_rate * warmth)
+        share = schedule(step, recipe.n_steps, recipe.training)
+        optimizer.step(recipe.training.learning_rate * share)
         losses += float(loss.detach())
         # young weights are forgotten sooner
         keep = min(recipe.average, (1 + step) / (10 + step))
         state = toy.state_dict()
         for name, weight in mean.items():
-            weight.lerp_(state[name], 1 - keep) if weight.is_floating_point() else None
+            if weight.is_floating_point():
+                weight.lerp_(state[name], 1 - keep)
         if (step + 1) % EVERY == 0:
-            progress.epoch, progress.cpu_seconds = (
-                (step + 1) // EVERY,
-                time.process_time() - started,
-            )
+            progress.epoch = (step + 1) // EVERY
+            progress.cpu_seconds = time.process_time() - started
             checkpoint.write(path, toy, optimizer, mean, progress, made_of)
             told(step + 1, losses / EVERY, progress.cpu_seconds)
             losses = 0.0
@@ -134,21 +134,15 @@ def train(
     return toy.eval()
 
 
-class _AttentionInFloat32(TorchFunctionMode):
-    """On a CPU the way back through attention takes ten times as long in bfloat16."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is not torch.nn.functional.scaled_dot_product_attention:
-            return func(*args, **kwargs)
-        query, key, value = (part.float() for part in args[:3])
-        mask = kwargs.pop("attn_mask", None)
-        with torch.autocast(query.device.type, enabled=False):
-            return func(
-                query, key, value, attn_mask=None if mask is None else mask.float(), **kwargs
-            )
+def _in_float32(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **others: Any
+) -> Tensor:
+    """Attention of a CPU, where the way back takes ten times as long in bfloat16."""
+    mask = None if attn_mask is None else attn_mask.float()
+    with torch.autocast(query.device.type, enabled=False):
+        return scaled_dot_product_attention(
+            query.float(), key.float(), value.float(), attn_mask=mask, **others
+        )
 
 
 def _loss(
@@ -167,8 +161,8 @@ def _loss(
     times = ((torch.arange(n) + torch.rand(n, generator=draws)) / n * 1000).long().to(device)
     added = torch.randn(pictures.shape, generator=draws).to(device)
     noisy = noise.add_noise(pictures, added, times)
-    attention = _AttentionInFloat32() if device == "cpu" else nullcontext()
+    attention = Watch(_in_float32) if device == "cpu" else nullcontext()
     with autocast(recipe.training, device), attention:
         velocity = toy(noisy, times, tokens, told)
     wanted = noise.get_velocity(pictures, added, times)
-    return torch.nn.functional.mse_loss(velocity.float(), wanted)
+    return mse_loss(velocity.float(), wanted)
