@@ -86,15 +86,20 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
 
 
 @contextmanager
-def naming_extras() -> Iterator[None]:
-    """Raises MissingExtraError where an import in the block fails for want of an extra."""
+def naming_extras(extra: str | None = None) -> Iterator[None]:
+    """Raises MissingExtraError where an import in the block fails for want of an extra.
+
+    Args:
+        extra: the one that is named, where it has all that the block needs; without it, the first
+            that has what is missing.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         missing = missing_extra(error)
         if missing is None:
             raise
-        raise missing from error
+        raise MissingExtraError(missing.package, extra or missing.extra) from error
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

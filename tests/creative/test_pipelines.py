@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from tests.creative.small_models import (
 
 from etalage.creative.bindings import TokenBinding
 from etalage.creative.coherence import Coherence
+from etalage.creative.guidance import Guidance
 from etalage.creative.pipelines import (
     SelfCoherencePixArtPipeline,
     SelfCoherencePixArtSigmaPipeline,
@@ -379,3 +382,11 @@ def test_what_the_page_says_can_be_done(tmp_path: Path, monkeypatch: pytest.Monk
     exec(code.replace("folder/of/PixArt", "stock"), said)
     assert Image.open("bowl-mask.png").size == Image.open("mug.png").size == (256, 256)
     assert said["controller"].coherence().edited.shape == (1, 28, 1)
+
+
+def test_settings_begin_as_those_of_the_guidance() -> None:
+    taken = inspect.signature(SelfCoherencePixArtPipeline.__call__).parameters
+    usual = {f"scg_{one.name}": one.default for one in fields(Guidance)}
+    given_beside = {"scg_ratio", "scg_masks"}
+    settings = {name for name in taken if name.startswith("scg_")} - given_beside
+    assert {name: taken[name].default for name in settings} == usual

@@ -120,3 +120,10 @@ def test_tries_of_neighbouring_seeds_do_not_meet() -> None:
         for attempt in replace(ASKED, guidance=None, seed=first).tries(6)
     ]
     assert len(set(seeds)) == len(seeds)
+
+
+def test_guidance_that_weakens_is_not_made_weaker() -> None:
+    asked = Request("a red mug", (("red", "mug"),), Guidance(strength=0.5))
+    attempts = asked.tries(6)
+    assert {one.guidance for one in attempts} == {asked.guidance}
+    assert len({one.seed for one in attempts}) == 6

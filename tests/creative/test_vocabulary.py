@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -53,3 +54,9 @@ def test_a_value_of_another_kind_says_which() -> None:
         WORDS.attribute("ceramic", "colour")
     with pytest.raises(DataError, match="no kind of attribute 'color'; the nearest are colour"):
         WORDS.attribute("red", "color")
+
+
+def test_a_long_list_with_hyphens_takes_time_by_its_length() -> None:
+    began = time.process_time()
+    assert len(WORDS.listed("-".join(["red"] * 3000))) == 3000
+    assert time.process_time() - began < 1  # a sweep of all that follows each piece: minutes

@@ -67,6 +67,9 @@ README = {
     r"training FM on Frappe beside FuxiCTR 2.3.10 \| ([\d.]+) times": (
         "FM on Frappe: training against FuxiCTR"
     ),
+    r"\[([\d.]+) times\]\(docs/systems/rankers.md#speed\) for DeepFM": (
+        "DeepFM on 910,784 synthetic codes: training against FuxiCTR"
+    ),
     r"without a model, beside BM25 \| ([\d.]+) and": "LoCoMo, recall@5, ours",
     r"without a model, beside BM25 \| [\d.]+ and ([\d.]+)": "LoCoMo, recall@5 of words alone",
     r"with the same vectors \| ([\d.]+) ms": (

@@ -164,6 +164,12 @@ def test_new_pictures_take_the_place_of_the_old(dressed: Path, tmp_path: Path) -
     assert [catalogue.ids.ids[item] for item in catalogue.creatives.of] == ["item-00009"]
 
 
+def test_new_pictures_take_the_place_of_broken_ones(dressed: Path, tmp_path: Path) -> None:
+    edited(dressed, lambda facts, at: facts.clear())
+    install_creatives(dressed, written(tmp_path / "new", "item-00009"))
+    assert len(Engine(dressed).catalogue.creatives.of) == 1
+
+
 def test_a_file_that_is_no_picture_changes_nothing(bundle: Path, tmp_path: Path) -> None:
     before = read_manifest(bundle)
     folder = written(tmp_path / "wrong", "item-00003", content=b"<html>no picture</html>")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from etalage.cli.creative_bench import bench
-from etalage.errors import RecipeError
+from etalage.errors import RecipeError, naming_extras
 
 if TYPE_CHECKING:
     from etalage.creative.generate import Tally
@@ -98,8 +98,8 @@ def generate(
     check_folder(out)
     more: dict[str, Any] = {}
     if str(pipeline) == TOY:
-        from etalage.creative.shapes.toy import CALL
-
+        with naming_extras("creative"):
+            from etalage.creative.shapes.toy import CALL
         more |= CALL
     for change in settings or []:
         override(more, change)

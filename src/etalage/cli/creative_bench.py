@@ -44,9 +44,11 @@ def bench(
     from rich.progress import Progress
 
     from etalage.creative.maker import open_pipeline
-    from etalage.creative.shapes.behaviour import Drawing, behave
     from etalage.creative.shapes.pictures import TASKS
-    from etalage.errors import RecipeError, did_you_mean
+    from etalage.errors import RecipeError, did_you_mean, naming_extras
+
+    with naming_extras("creative"):
+        from etalage.creative.shapes.behaviour import Drawing, behave
 
     for name in task or ():
         if name not in TASKS:

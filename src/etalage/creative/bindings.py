@@ -94,7 +94,8 @@ def locate(prompt: str, pairs: Sequence[tuple[str, str]]) -> tuple[Binding, ...]
     >>> [b.pairs for b in locate("a red mug and a red pan", [("red", "mug"), ("red", "pan")])]
     [(('red', 'mug'),), (('red', 'pan'),)]
     """
-    said = [tuple(_said(prompt, words) for words in pair) for pair in check_pairs(pairs)]
+    inner = _within_hyphens(prompt)
+    said = [tuple(_said(prompt, words, inner) for words in pair) for pair in check_pairs(pairs)]
     ways = [
         (_gap(attribute, thing), attribute, thing, number)
         for number, (attributes, objects) in enumerate(said)
@@ -118,6 +119,12 @@ def locate(prompt: str, pairs: Sequence[tuple[str, str]]) -> tuple[Binding, ...]
     return tuple(Binding(thing, tuple(sorted(found[thing]))) for thing in sorted(found))
 
 
+def check_prompt(prompt: str) -> None:
+    """Raises DataError for a prompt that is no text with a word in it."""
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise DataError(f"a prompt is a text with a word in it; got {prompt!a}")
+
+
 def check_pairs(pairs: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
     """Returns pairs of (attribute, object); DataError for one that is no two texts."""
     for pair in pairs:
@@ -131,10 +138,9 @@ def check_pairs(pairs: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
     return pairs
 
 
-def _said(prompt: str, words: str) -> list[Phrase]:
+def _said(prompt: str, words: str, inner: set[tuple[int, str]]) -> list[Phrase]:
     form = r"\s+".join(re.escape(word) for word in words.split())
     places = re.finditer(f"{BEGINS}{form}{ENDS}", prompt, re.IGNORECASE)
-    inner = _within_hyphens(prompt)
     return [
         Phrase(place.start(), place.end(), place.group())
         for place in places

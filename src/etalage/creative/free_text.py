@@ -12,13 +12,20 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from etalage.creative.bindings import Binding, Phrase
-from etalage.creative.vocabulary import ARTICLES, IS, NEGATIVES, STOPS, WORDS, Vocabulary, key_of
+from etalage.creative.bindings import Binding, Phrase, check_prompt
+from etalage.creative.vocabulary import (
+    ARTICLES,
+    IS,
+    LONGEST,
+    NEGATIVES,
+    STOPS,
+    WORDS,
+    Vocabulary,
+    key_of,
+)
 from etalage.errors import DataError
 
 TOKEN = re.compile(r"[^\W_]+(?:['’‐‑-][^\W_]+)*|[^\s]")
-LONGEST = 3
-"""Words of the longest attribute or thing."""
 RELATIVES = frozenset({"that", "which", "who"})
 JOINERS = frozenset({"and", "&", ","})
 
@@ -45,8 +52,7 @@ def find_bindings(prompt: str, words: Vocabulary = WORDS) -> tuple[Binding, ...]
     >>> [pair for binding in found for pair in binding.pairs]
     [('red', 'mug'), ('dark-green', 'teapot')]
     """
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise DataError(f"a prompt is a text with a word in it; got {prompt!a}")
+    check_prompt(prompt)
     letters = {letter for letter in prompt if letter.isalpha()}
     if letters and not any("LATIN" in unicodedata.name(letter, "") for letter in letters):
         raise DataError(

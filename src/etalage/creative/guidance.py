@@ -19,7 +19,7 @@ class Guidance:
 
     strength: float = 4.0
     """c, by which attention to an attribute is multiplied within its object; 2 is the careful
-    choice, since more of it spoils shapes, and 1 edits nothing."""
+    choice, since more of it spoils shapes, and 1 strengthens nothing."""
     start: float = 0.08
     """Share of the steps before the first one that is edited; step 0 has no masks to go by."""
     stop: float = 1.0

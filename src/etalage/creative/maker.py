@@ -114,7 +114,7 @@ def open_pipeline(folder: str | Path, device: str = "cpu", dtype: str | None = N
     guided = PIPELINES.get(kind, kind) if isinstance(kind, str) else ""
     if guided not in PIPELINES.values():
         raise DataError(f"{folder} holds a {kind!a}; what can be guided is {', '.join(PIPELINES)}")
-    with naming_extras():
+    with naming_extras("creative"):
         import torch
         from diffusers.utils import is_accelerate_available, logging
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from etalage.creative.bindings import Binding, Phrase
+from etalage.creative.bindings import Binding, Phrase, check_prompt
 from etalage.errors import DataError, naming_extras
 
 MODIFIERS = frozenset({"amod", "nmod", "npadvmod", "acomp"})
@@ -45,8 +45,7 @@ def parsed_bindings(prompt: str, parser: Any) -> tuple[Binding, ...]:
     Raises:
         DataError: for a prompt without a word.
     """
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise DataError(f"a prompt is a text with a word in it; got {prompt!a}")
+    check_prompt(prompt)
     found = []
     for token in parser(prompt):
         if token.pos_ not in THINGS or token.dep_ in {"compound", *MODIFIERS}:

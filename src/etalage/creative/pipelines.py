@@ -115,8 +115,9 @@ class _SelfCoherence:
         )
         with self_coherence(self.transformer, controller):
             out = draw(prompt, *args, **kwargs)
-        if not return_masks or controller.grid is None:
+        if not return_masks:
             return out
+        assert controller.grid is not None  # latents of these pipelines have rows and columns
         names = tuple(_repeated(objects, n_each))
         return _output(out, controller.coherence().on_grid(controller.grid, names), True)
 

@@ -71,18 +71,23 @@ class ClipJudge:
         """Scores every pair; DataError for an attribute that is not of the vocabulary."""
         import torch
 
-        scores = {}
-        for attribute, thing in check_pairs(pairs):
-            texts = [
-                f"a photo of {article(w)} {w} {thing}" for w in wordings(attribute, self.words)
-            ]
-            inputs = self._processor(
-                text=texts, images=image.convert("RGB"), return_tensors="pt", padding=True,
-                truncation=True,
-            )  # fmt: skip
-            with torch.inference_mode():
-                logits = self._model(**inputs.to(self._device)).logits_per_image  # (1, W)
-            scores[attribute, thing] = float(logits[0].double().softmax(-1)[0])
+        texts = [
+            [f"a photo of {article(w)} {w} {thing}" for w in wordings(attribute, self.words)]
+            for attribute, thing in check_pairs(pairs)
+        ]
+        if not texts:
+            return Verdict({}, self.threshold)
+        inputs = self._processor(
+            text=[text for of_pair in texts for text in of_pair], images=image.convert("RGB"),
+            return_tensors="pt", padding=True, truncation=True,
+        )  # fmt: skip
+        with torch.inference_mode():
+            logits = self._model(**inputs.to(self._device)).logits_per_image  # (1, all W)
+        of_pairs = logits[0].double().split([len(of_pair) for of_pair in texts])
+        scores = {
+            (attribute, thing): float(found.softmax(-1)[0])
+            for (attribute, thing), found in zip(pairs, of_pairs, strict=True)
+        }
         return Verdict(scores, self.threshold)
 
 
@@ -120,17 +125,13 @@ class VqaJudge:
         import torch
 
         scores = {}
+        look, read = self._processor.image_processor, self._processor.tokenizer
         with torch.inference_mode():
-            seen = None
+            pixels = look(image.convert("RGB"), return_tensors="pt").to(self._device)
+            seen = self._model.vision_model(pixel_values=pixels["pixel_values"])[0]
             for attribute, thing in check_pairs(pairs):
-                inputs = self._processor(
-                    text=f"is the {thing} {attribute}?".lower(),
-                    images=image.convert("RGB"),
-                    return_tensors="pt",
-                    truncation=True,
-                ).to(self._device)
-                if seen is None:
-                    seen = self._model.vision_model(pixel_values=inputs["pixel_values"])[0]
+                asked = f"is the {thing} {attribute}?".lower()
+                inputs = read(asked, return_tensors="pt", truncation=True).to(self._device)
                 scores[attribute, thing] = self._yes(inputs, seen)
         return Verdict(scores, self.threshold)
 
@@ -187,7 +188,7 @@ def judge_in(folder: str | Path, device: str = "cpu", threshold: float = HALF) -
         DataError: when it holds neither.
     """
     if str(folder) == "shapes":
-        return ShapeJudge()
+        return ShapeJudge(threshold)
     kind = _kind_of(Path(folder))
     if kind not in JUDGES:
         raise DataError(
@@ -211,7 +212,7 @@ def _loaded(folder: Path, kind: str, class_name: str, device: str) -> tuple[Any,
     found = _kind_of(folder)
     if found != kind:
         raise DataError(f"{folder} holds a model of kind {found!a}; expected {kind!r}")
-    with naming_extras():
+    with naming_extras("creative"):
         import torch
         import transformers
     check_device(device)

@@ -8,9 +8,9 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from etalage.creative.bindings import check_pairs, locate
+from etalage.creative.bindings import check_pairs, check_prompt, locate
 from etalage.creative.maker import Maker
-from etalage.errors import DataError, RecipeError
+from etalage.errors import RecipeError
 from etalage.seeds import generator
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ class Request:
     """Of classifier-free guidance."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.prompt, str) or not self.prompt.strip():
-            raise DataError(f"a prompt is a text with a word in it; got {self.prompt!a}")
+        check_prompt(self.prompt)
         object.__setattr__(self, "pairs", tuple((a, o) for a, o in check_pairs(self.pairs)))
         locate(self.prompt, self.pairs)
         if self.guidance is not None and not self.pairs:
@@ -61,7 +60,6 @@ class Request:
             is_open = number is None and name in ("width", "height")
             if not is_open and (type(number) is not int or number < least):
                 raise RecipeError(f"expected {name} of at least {least}; got {number!a}")
-
         if not math.isfinite(self.guidance_scale):
             raise RecipeError(f"expected a number for guidance_scale; got {self.guidance_scale}")
 
@@ -81,7 +79,8 @@ class Request:
         """So many ways to try for an accepted picture: other seeds, and then stronger guidance.
 
         The first is the request itself. The last third, rounded down, repeats the first seeds with
-        guidance `STRONGER` times as strong; without guidance, all are other seeds.
+        guidance `STRONGER` times as strong; without guidance that could be made stronger, all are
+        other seeds.
 
         >>> len({attempt.seed for attempt in Request("a mug", seed=7).tries(6)})
         6
@@ -90,7 +89,7 @@ class Request:
             raise RecipeError(f"expected at least 1 try; got {n}")
         seeds = [self.seed]
         seeds += [int(generator(self.seed, "creative", at).integers(SEEDS)) for at in range(1, n)]
-        if self.guidance is None:
+        if self.guidance is None or self.guidance.strength <= 1:
             return tuple(replace(self, seed=seed) for seed in seeds)
         n_seeds = n - n // 3
         stronger = replace(self.guidance, strength=STRONGER * self.guidance.strength)

@@ -176,7 +176,7 @@ class CreativeStore:
                 yield found
 
     def n_bytes(self) -> int:
-        """Bytes of all files of the store."""
+        """Bytes of all pictures and what is kept beside them; verdicts are not counted."""
         return sum(map(_bytes_of, (place for _, place in self._places())))
 
     def prune(self, most_bytes: int) -> int:

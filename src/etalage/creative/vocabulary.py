@@ -116,6 +116,10 @@ FORM = re.compile(r"[a-z]+(?:[ -][a-z]+)*")
 PIECE = re.compile(r"[^‐‑-]+")
 
 
+LONGEST = 3
+"""Words of the longest attribute or thing."""
+
+
 def key_of(words: str) -> str:
     """Returns words as they are compared: "Dark-Green" and "dark  green" are one."""
     return " ".join(re.sub(r"[-‐‑]", " ", words).replace("’", "'").casefold().split())
@@ -198,8 +202,8 @@ class Vocabulary:
         at = 0
         while at < len(pieces):
             start = pieces[at][0]
-            ends = [n for n in range(at, len(pieces)) if key_of(word[start : pieces[n][1]])
-                    in self.read_as]  # fmt: skip
+            reach = range(at, min(at + LONGEST, len(pieces)))
+            ends = [n for n in reach if key_of(word[start : pieces[n][1]]) in self.read_as]
             is_and = found and at + 1 < len(pieces) and word[slice(*pieces[at])].casefold() == "and"
             if ends:
                 at = ends[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def install_creatives(folder: Path, creatives: Path) -> Dressed:
     known: list[str] = []
 
     def change(draft: Path) -> None:
+        shutil.rmtree(draft / FOLDER, ignore_errors=True)  # those that it had may be broken
         ids = Catalogue.load(draft).ids
         known[:] = [item for item in of_items if item in ids]
         if not known:

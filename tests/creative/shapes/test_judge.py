@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from etalage.creative.pretrained_judges import judge_in
 from etalage.creative.shapes.judge import FOUND, ShapeJudge, read
 from etalage.creative.shapes.pictures import (
     PAPER,
@@ -102,3 +103,17 @@ def test_captions_are_exchanged_as_often_as_asked() -> None:
     assert {p.task for p in pictures} == set(TASKS)
     # what is shown is what is drawn, whatever the caption says
     assert all(read(p.pixels, p.shows).is_bound for p in pictures[:50])
+
+
+def test_pairs_may_come_in_any_order() -> None:
+    asked: Pairs = (("red", "circle"), ("blue", "stem"))
+    verdict = ShapeJudge().check(Image.fromarray(draw(asked, 1)), asked[::-1])
+    assert verdict.scores == {("red", "circle"): 1.0, ("blue", "stem"): 1.0}
+
+
+def test_the_threshold_is_that_which_was_asked_for() -> None:
+    picture = Image.fromarray(draw((("green", "circle"), ("blue", "square")), 1))
+    lax = judge_in("shapes", threshold=0.0)
+    assert lax.check(picture, RED_CIRCLE).accepted
+    assert not judge_in("shapes").check(picture, RED_CIRCLE).accepted
+    assert lax.fingerprint != judge_in("shapes").fingerprint

@@ -214,7 +214,7 @@ class _Batch:
         return np.asarray((on_own > on_other)[found])
 
     def _anywhere(self) -> NDArray[np.bool_]:
-        """Returns masks with as many places as the guided way edits half-way, anywhere."""
+        """Returns masks with as many places as those the guided way finds half-way, anywhere."""
         drawn = np.zeros((len(self.asked), 2, GRID * GRID), bool)
         for row, number in enumerate(self.numbers):
             rng = generator(self.drawing.seed, "anywhere", self.task, number)

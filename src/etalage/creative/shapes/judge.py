@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from etalage.creative.judge import Pair, Verdict
+from etalage.creative.judge import HALF, Pair, Verdict
 from etalage.creative.shapes.pictures import (
     COLOURS,
     DEPTH,
+    SHAPES,
     SIDE,
     TEXTURES,
     Masks,
@@ -100,19 +101,26 @@ def read(pixels: Pixels, asked: Pairs) -> Reading:
 class ShapeJudge:
     """Says of each pair of a prompt whether a picture of shapes shows it."""
 
-    fingerprint = "shapes 1"
+    def __init__(self, threshold: float = HALF) -> None:
+        self.threshold = threshold
+        self.fingerprint = f"shapes 1, {threshold:g}"
 
     def check(self, image: Image, pairs: Sequence[Pair]) -> Verdict:
-        """Returns a score of 1 for each pair that is shown, and 0 for the others."""
+        """Returns a score of 1 for each pair that is shown, and 0 for the others.
+
+        Pairs may come in any order.
+        """
         if len(pairs) != 2:
             raise DataError(f"a picture of shapes has two parts; got {len(pairs)}")
-        asked: Pairs = (pairs[0], pairs[1])
+        first, second = sorted(pairs, key=lambda pair: pair[1] not in SHAPES)
+        asked: Pairs = (first, second)
         reading = read(np.asarray(image), asked)
         return Verdict(
             {
                 pair: float(reading.is_found and pair[0] == shown)
                 for pair, shown in zip(asked, reading.attributes, strict=True)
-            }
+            },
+            self.threshold,
         )
 
 

@@ -101,6 +101,7 @@ def train(
     toy.to(device).train()
     mean = {name: weight.detach().clone() for name, weight in toy.state_dict().items()}
     optimizer = Optimizer(toy, recipe.training)
+    pace = recipe.training.model_copy(update={"epochs": 1})  # the whole run is one
     made_of = asdict(recipe) | {"training": recipe.training.to_dict()}
     del made_of["n_steps"]
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def train(
         loss = _loss(toy, noise, pictures.batch(step), recipe, step, device)
         optimizer.clear()
         loss.backward()
-        share = schedule(step, recipe.n_steps, recipe.training)
+        share = schedule(step, recipe.n_steps, pace)
         optimizer.step(recipe.training.learning_rate * share)
         losses += float(loss.detach())
         # young weights are forgotten sooner

@@ -5,7 +5,7 @@ creatives/creatives.json   {"of": {item id: {"name": ..., "words": ..., "at": [f
                            "width": ..., "height": ..., "sha256": of the picture as it was made}}}
 creatives/pictures.bin     all pictures one after the other, each a WebP
 ```
-The name of a picture begins with the sha256 of its WebP, so browsers may keep it for ever.
+The name of a picture is the beginning of the sha256 of its WebP, so browsers may keep it for ever.
 One file holds them all: a server looks at the files of its bundle every second, and what it has
 mapped stays readable when another bundle takes the place of this one.
 """
