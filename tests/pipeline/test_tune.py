@@ -265,6 +265,27 @@ def test_a_trial_taken_up_again_is_compared_as_if_it_had_not_been_killed(tmp_pat
     assert study.trials[-1].state == TrialState.COMPLETE, "it is better at every epoch"
 
 
+def test_a_trial_taken_up_again_is_not_ended_at_an_epoch_it_went_past(tmp_path: Path) -> None:
+    recipe = resolve(KNN | {})
+    study = worker.open_study(tmp_path)
+    low = [0.1 * epoch for epoch in range(1, 8)]
+    subject = Pretended({40: low, 1: [value + 0.2 for value in low]})
+    recency = {"models.item_knn.recency": json.dumps(0.0)}
+    study.enqueue_trial(recency | {"models.item_knn.n_neighbours": "40"})
+    subject.dies_after = 4
+    with pytest.raises(KeyboardInterrupt):
+        worker._try(study, recipe, subject, tmp_path, 1)
+    study.enqueue_trial(recency | {"models.item_knn.n_neighbours": "1"})
+    search._take_up(study, None)
+    subject.dies_after = None
+    worker._try(study, recipe, subject, tmp_path, 1)
+    worker._try(study, recipe, subject, tmp_path, 1)
+    _, better, again = study.trials
+    assert better.state == TrialState.COMPLETE
+    assert again.state == TrialState.PRUNED
+    assert again.intermediate_values == dict(enumerate(low[:6], 1)), "compared anew at epoch 6"
+
+
 def test_a_recipe_that_could_not_run_is_not_searched(tmp_path: Path) -> None:
     broken = {"models": {"item_knn": {}, "tiger": {}}, "retriever": "item_knn"}
     with pytest.raises(RecipeError, match="cannot be served"):

@@ -68,7 +68,7 @@ def _as_in(row: Any, value: Any) -> Any:
 
 
 @njit(inline="always", **OPTIONS)
-def _to_bfloat16(value: Any) -> Any:
+def to_bfloat16(value: Any) -> Any:
     """Rounds to the nearest, ties to even."""
     bits = np.float32(value).view(U)
     return np.uint16(U(bits + U(0x7FFF) + U(U(bits >> U(16)) & U(1))) >> U(16))
@@ -93,7 +93,7 @@ def _as_ins(row: Any, value: Any) -> Any:
         return np.float32(value)
 
     def half(row: Any, value: Any) -> Any:
-        return _to_bfloat16(value)
+        return to_bfloat16(value)
 
     return single if isinstance(row.dtype, types.Float) else half
 

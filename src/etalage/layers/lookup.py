@@ -1,6 +1,6 @@
 """How are tables of vectors read? By ids, with a way back that costs a processor little.
 
-Letters: V rows of a table, D width, N ids.
+Letters: V rows of a table, D width, N ids or fields, B rows of a batch.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding, embedding_bag
@@ -22,6 +23,35 @@ def looked_up(tables: Sequence[Tensor], ids: Tensor) -> list[Tensor]:
     if first.is_cuda or not (torch.is_grad_enabled() and first.requires_grad):
         return [embedding(ids, table, padding_idx=0) for table in tables]
     return list(_Lookup.apply(ids, *tables))
+
+
+def read_rounded(
+    tables: Sequence[Tensor], codes: Tensor, starts: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Fields in bfloat16 (B, N, D), their first-order weights added up (B, 1), and what all pairs
+    of them agree (B,), in one sweep, for a network that judges.
+
+    Args:
+        tables: vectors (V, D), and, where a network has them, weights (V, 1).
+        codes: whole (B, N), 0 where unknown.
+        starts: row before each field's code 1, (N,).
+    """
+    from etalage.layers import lookup_kernels
+
+    vectors, *weights = (table.detach().numpy() for table in tables)
+    (b, n), d = codes.shape, vectors.shape[1]
+    fields = torch.empty(b, n, d, dtype=torch.bfloat16)
+    terms, pairs = torch.empty(b, 1), torch.empty(b)
+    lookup_kernels.read_rounded(
+        codes.numpy(),
+        starts.numpy(),
+        vectors,
+        weights[0][:, 0] if weights else vectors[:0, 0],
+        fields.view(torch.int16).numpy().view(np.uint16).reshape(b, n * d),
+        terms[:, 0].numpy(),
+        pairs.numpy(),
+    )
+    return fields, terms, pairs
 
 
 class _Lookup(torch.autograd.Function):

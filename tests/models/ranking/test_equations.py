@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from etalage.models.ranking.network import Columns, Looked, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, RankingNetwork
 from etalage.models.registry import RANKERS, model_type
 
 Array = NDArray[np.float64]

@@ -13,7 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from etalage.data.features import FeatureTable
 from etalage.data.formats.ctr import frappe
 from etalage.evaluate.classification import auc
-from etalage.models.ranking import network_ranker
+from etalage.layers.fused import has_kernels
+from etalage.layers.lookup import read_rounded
+from etalage.models.ranking import network, network_ranker
 from etalage.models.ranking.rows import Rows
 from etalage.models.registry import build
 from etalage.train.context import TrainContext
@@ -58,6 +60,31 @@ def test_a_copy_for_judging_shares_the_tables_and_leaves_the_rest_alone() -> Non
     assert served.out.weight.dtype == torch.float32, "logits keep their digits"
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.skipif(not has_kernels(), reason="numba compiles nothing here")
+@pytest.mark.parametrize("kind", ["dnn", "wide_deep", "deepfm", "xdeepfm", "dcn_v2"])
+@pytest.mark.parametrize("n_numbers", [0, 2])
+def test_fields_are_read_rounded_where_maps_alone_read_them(
+    kind: str, n_numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    codes, numbers = rng.integers(0, 5, (900, 3)), rng.normal(size=(900, n_numbers))
+    clicks = (codes[:, 0] + codes[:, 1] + rng.normal(size=900) > 4).astype(np.int8)
+    table = FeatureTable(
+        dict.fromkeys("abc", 5), codes.astype(np.int32), ("x", "y")[:n_numbers],
+        numbers.astype(np.float32), clicks,
+    )  # fmt: skip
+    model = build({"kind": kind, "training": SHORT}, "ranker")
+    model.fit(table)
+    exact, calls = model.score(table), []
+    monkeypatch.setattr(network_ranker, "FEWEST", 200)
+    monkeypatch.setattr(network_ranker, "CACHE", 200)
+    monkeypatch.setattr(network, "read_rounded", lambda *a: calls.append(1) or read_rounded(*a))
+    np.testing.assert_allclose(rounded(model, table), exact, atol=0.02 * np.abs(exact).max())
+    takes_numbers = kind == "dnn" or not n_numbers  # elsewhere they are fields
+    assert len(calls) == (5 if kind in {"dnn", "wide_deep", "deepfm"} and takes_numbers else 0)
+    assert model.network.is_rounded is False
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("bfloat16", True), ("float32", False)])

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from etalage.layers.mlp import MLP, Logit
-from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, DeepConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from etalage.layers.cross import CrossStack, VectorCross
 from etalage.layers.mlp import MLP, Logit
-from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, DeepConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from etalage.layers.fm import agreement
 from etalage.layers.mlp import MLP, Logit
-from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, DeepConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 
@@ -37,6 +37,8 @@ class DeepFMConfig(DeepConfig):
 
 class DNNNetwork(RankingNetwork):
     """Deep layers over all columns; what stands beside them shares the tables."""
+
+    only_maps_read = True
 
     def __init__(
         self, columns: Columns, config: DeepConfig, *, has_wide_part: bool = False
@@ -66,7 +68,7 @@ class DeepFMNetwork(WideDeepNetwork):
     """Deep layers beside a factorization machine of the same vectors."""
 
     def read(self, x: Looked) -> Tensor:
-        return super().read(x) + agreement(x.fields)
+        return super().read(x) + x.agreement
 
 
 class DNN(NetworkRanker):

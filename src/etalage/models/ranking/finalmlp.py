@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from etalage.errors import DataError
 from etalage.layers.mlp import MLP, Logit
-from etalage.models.ranking.network import Columns, LayeredConfig, Looked, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, LayeredConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 Widths = tuple[int, ...]

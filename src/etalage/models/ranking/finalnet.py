@@ -20,7 +20,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from etalage.layers.dropout import Dropout
 from etalage.layers.mlp import Logit
 from etalage.layers.norm import BatchNorm
-from etalage.models.ranking.network import Columns, LayeredConfig, Looked, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, LayeredConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 

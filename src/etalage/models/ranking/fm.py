@@ -11,8 +11,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from etalage.layers.fm import Additive, agreement
-from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.layers.fm import Additive
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, RankerConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 
@@ -30,7 +31,7 @@ class FMNetwork(RankingNetwork):
         self.out = Additive()
 
     def read(self, x: Looked) -> Tensor:
-        return self.out(x.terms) + agreement(x.fields)
+        return self.out(x.terms) + x.agreement
 
 
 class FM(NetworkRanker):

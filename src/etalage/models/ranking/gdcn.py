@@ -12,7 +12,8 @@ from torch import Tensor
 from etalage.layers.cross import GatedCross
 from etalage.layers.mlp import Logit
 from etalage.models.ranking.dcn import CrossConfig, DCNNetwork
-from etalage.models.ranking.network import Columns, Looked
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from etalage.layers.fm import Additive
-from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, RankerConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 from etalage.recipe.config import ModelConfig
 

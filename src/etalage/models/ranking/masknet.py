@@ -14,7 +14,8 @@ from torch.nn.functional import relu
 
 from etalage.layers.dropout import Dropout
 from etalage.layers.mlp import MLP, Logit
-from etalage.models.ranking.network import Columns, DeepConfig, Looked, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, DeepConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 

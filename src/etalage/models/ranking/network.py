@@ -14,7 +14,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -23,9 +23,11 @@ from torch import Tensor, nn
 
 from etalage.data.features import FeatureTable
 from etalage.layers.fm import Additive
-from etalage.layers.lookup import looked_up
+from etalage.layers.fused import has_kernels
+from etalage.layers.lookup import looked_up, read_rounded
 from etalage.layers.mlp import Logit
 from etalage.layers.norm import Foldable
+from etalage.models.ranking.looked import Looked, mean_of_taken
 from etalage.recipe.config import ModelConfig
 from etalage.train.config import TrainingConfig
 from etalage.train.memory import on_large_pages
@@ -107,38 +109,6 @@ class Columns:
         return len(self.sizes) + len(self.bags) + (self.history_length > 0)
 
 
-class Looked(NamedTuple):
-    """What a network reads of a batch."""
-
-    fields: Tensor
-    """Vectors, (B, N, D): categories, bags, the mean of the history, then, for a network with
-    `number_fields`, each number times a vector of its own."""
-    numbers: Tensor
-    """Numbers that are no fields, (B, M); (B, 0) with `number_fields`."""
-    terms: Tensor
-    """First-order weights of the same fields, (B, N); (B, 0) without `first_order`."""
-    past: Tensor
-    """Vectors of the history, (B, L, D), 0 where there is none."""
-    is_past: Tensor
-    """Which places of the history are taken, bool (B, L)."""
-
-    @property
-    def flat(self) -> Tensor:
-        """The fields side by side, (B, N D)."""
-        return self.fields.flatten(1)
-
-    @property
-    def columns(self) -> Tensor:
-        """All that there is, side by side: the fields and the numbers that are none, (B, C)."""
-        return torch.cat([self.flat, self.numbers], 1) if self.numbers.shape[1] else self.flat
-
-
-def mean_of_taken(vectors: Tensor, codes: Tensor) -> Tensor:
-    """Mean (B, 1, D) of vectors (B, L, D) over the places that are taken, 0 where none is."""
-    taken = (codes > 0).sum(1, keepdim=True)[:, :, None]  # (B, 1, 1)
-    return vectors.sum(1, keepdim=True) / taken.clamp(min=1)
-
-
 class RankingNetwork(nn.Module, ABC):
     """One table of vectors for all fields; code 0 of a field is unknown, and counts as zero.
 
@@ -153,6 +123,10 @@ class RankingNetwork(nn.Module, ABC):
 
     starts: Tensor  # (F,) row before each field's code 1
     out: Logit | Additive
+    only_maps_read = False
+    """Whether fields go into maps and `agreement` alone: those may be read in bfloat16."""
+    is_rounded = False
+    """Whether this is a copy that judges in bfloat16."""
     touched: TouchedAdam | None = None
     """What hands out rows of the tables while they are trained by touch."""
 
@@ -195,6 +169,10 @@ class RankingNetwork(nn.Module, ABC):
         categories whole (B, F); numbers float (B, M); history whole (B, L), or (1, L) where it is
         the same for all rows; bags whole (B, W).
         """
+        if self.is_rounded and self.only_maps_read and history is None and bags is None:
+            fields, terms, pairs = read_rounded([*self.tables], categories, self.starts)
+            no_past = numbers.new_zeros(len(numbers), 0, self.width)
+            return Looked(fields, numbers, terms, no_past, no_past[:, :, 0].bool(), pairs)
         ids = categories + self.starts * (categories > 0)  # (B, F)
         past_ids = None if history is None else history + 1  # (B, L): the codes of the first field
         bag_ids = self.bag_ids(bags)
@@ -277,6 +255,8 @@ class RankingNetwork(nn.Module, ABC):
         for module in served.modules():
             if rounded and isinstance(module, nn.Linear) and not isinstance(module, Logit):
                 module.bfloat16()
+        on_cpu = self.starts.device.type == "cpu" and not len(self.number_tables)
+        served.is_rounded = rounded and on_cpu and has_kernels()
         return served
 
     def forward(

@@ -21,7 +21,8 @@ from etalage.layers.threads import Part, in_team
 from etalage.models.arrays import load_arrays, save_arrays
 from etalage.models.onnx import export_network
 from etalage.models.ranker import Ranker
-from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, RankerConfig, RankingNetwork
 from etalage.models.ranking.rows import Batch, Rows
 from etalage.models.ranking.served import OnePerson
 from etalage.models.weights import put_weights, weights_of

@@ -25,7 +25,8 @@ from etalage.layers.dropout import Dropout
 from etalage.layers.fm import agreement
 from etalage.layers.mlp import Logit
 from etalage.layers.quadratic import FORMATS, KhatriRaoLayer, QuadraticNeuron
-from etalage.models.ranking.network import Columns, Looked, RankerConfig, RankingNetwork
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, RankerConfig, RankingNetwork
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 MOMENTUM = 0.1

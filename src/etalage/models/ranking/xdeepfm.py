@@ -13,7 +13,8 @@ from torch import Tensor
 from etalage.layers.cin import CIN
 from etalage.layers.mlp import Logit
 from etalage.models.ranking.deep import WideDeepNetwork
-from etalage.models.ranking.network import Columns, DeepConfig, Looked
+from etalage.models.ranking.looked import Looked
+from etalage.models.ranking.network import Columns, DeepConfig
 from etalage.models.ranking.network_ranker import NetworkRanker
 
 
@@ -27,6 +28,8 @@ class XDeepFMConfig(DeepConfig):
 
 class XDeepFMNetwork(WideDeepNetwork):
     """Weights that add up, a compressed interaction network and a deep one."""
+
+    only_maps_read = False
 
     def __init__(self, columns: Columns, config: XDeepFMConfig) -> None:
         super().__init__(columns, config)

@@ -108,20 +108,21 @@ def _try(study: optuna.Study, recipe: Recipe, subject: Subject, folder: Path, th
         study.tell(trial, same.value if same.state == TrialState.COMPLETE else None, same.state)
         return
 
-    shown: set[int] = set()
+    so_far = dict(trial.user_attrs.get(SO_FAR, ()))
+
+    def is_beaten(epochs: int, best: float) -> bool:
+        trial.report(best, epochs)
+        return trial.should_prune()  # asked of all: others are held against them
 
     def report(epochs: int, best: float) -> None:
-        if epochs in shown:  # judged again after a kill
+        if epochs in so_far:  # judged again after a kill
             return
-        shown.add(epochs)
-        trial.report(best, epochs)
-        # asked of the first, too: others are held against it
-        if trial.should_prune() and place.name != FIRST:
+        if is_beaten(epochs, best) and place.name != FIRST:
             raise optuna.TrialPruned
 
     try:
-        for epochs, best in trial.user_attrs.get(SO_FAR, ()):
-            report(epochs, best)
+        for epochs, best in so_far.items():
+            is_beaten(epochs, best)  # not ended here: it went past these epochs before the kill
         value, fit = subject.fit(laid_over(recipe, values), place, threads, report)
         trial.set_user_attr("seconds", fit.seconds)
         trial.set_user_attr("best_epoch", fit.best_epoch)
