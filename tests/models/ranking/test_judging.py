@@ -63,7 +63,7 @@ def test_a_copy_for_judging_shares_the_tables_and_leaves_the_rest_alone() -> Non
 
 
 @pytest.mark.skipif(not has_kernels(), reason="numba compiles nothing here")
-@pytest.mark.parametrize("kind", ["dnn", "wide_deep", "deepfm", "xdeepfm", "dcn_v2"])
+@pytest.mark.parametrize("kind", ["dnn", "wide_deep", "deepfm", "xdeepfm", "dcn", "dcn_v2"])
 @pytest.mark.parametrize("n_numbers", [0, 2])
 def test_fields_are_read_rounded_where_maps_alone_read_them(
     kind: str, n_numbers: int, monkeypatch: pytest.MonkeyPatch
@@ -82,8 +82,9 @@ def test_fields_are_read_rounded_where_maps_alone_read_them(
     monkeypatch.setattr(network_ranker, "CACHE", 200)
     monkeypatch.setattr(network, "read_rounded", lambda *a: calls.append(1) or read_rounded(*a))
     np.testing.assert_allclose(rounded(model, table), exact, atol=0.02 * np.abs(exact).max())
-    takes_numbers = kind == "dnn" or not n_numbers  # elsewhere they are fields
-    assert len(calls) == (5 if kind in {"dnn", "wide_deep", "deepfm"} and takes_numbers else 0)
+    has_number_fields = n_numbers > 0 and kind in {"wide_deep", "deepfm"}
+    reads_at_once = kind not in {"xdeepfm", "dcn"} and not has_number_fields
+    assert len(calls) == 5 * reads_at_once
     assert model.network.is_rounded is False
 
 

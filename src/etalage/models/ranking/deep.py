@@ -38,7 +38,7 @@ class DeepFMConfig(DeepConfig):
 class DNNNetwork(RankingNetwork):
     """Deep layers over all columns; what stands beside them shares the tables."""
 
-    only_maps_read = True
+    reads_rounded = True
 
     def __init__(
         self, columns: Columns, config: DeepConfig, *, has_wide_part: bool = False

@@ -123,8 +123,9 @@ class RankingNetwork(nn.Module, ABC):
 
     starts: Tensor  # (F,) row before each field's code 1
     out: Logit | Additive
-    only_maps_read = False
-    """Whether fields go into maps and `agreement` alone: those may be read in bfloat16."""
+    reads_rounded = False
+    """Whether it may judge by fields in bfloat16: where maps, which round them, are what reads
+    them."""
     is_rounded = False
     """Whether this is a copy that judges in bfloat16."""
     touched: TouchedAdam | None = None
@@ -169,7 +170,7 @@ class RankingNetwork(nn.Module, ABC):
         categories whole (B, F); numbers float (B, M); history whole (B, L), or (1, L) where it is
         the same for all rows; bags whole (B, W).
         """
-        if self.is_rounded and self.only_maps_read and history is None and bags is None:
+        if self.is_rounded and self.reads_rounded and history is None and bags is None:
             fields, terms, pairs = read_rounded([*self.tables], categories, self.starts)
             no_past = numbers.new_zeros(len(numbers), 0, self.width)
             return Looked(fields, numbers, terms, no_past, no_past[:, :, 0].bool(), pairs)

@@ -29,7 +29,7 @@ class XDeepFMConfig(DeepConfig):
 class XDeepFMNetwork(WideDeepNetwork):
     """Weights that add up, a compressed interaction network and a deep one."""
 
-    only_maps_read = False
+    reads_rounded = False
 
     def __init__(self, columns: Columns, config: XDeepFMConfig) -> None:
         super().__init__(columns, config)
