@@ -23,8 +23,9 @@ DEMO ?=
 demo: venv  ## run the whole job on a simulated shop, offline (DEMO=... passes options)
 	$(BIN)/etalage demo $(DEMO)
 
+# what is trained for the tests of a file is trained once: a file goes to one process
 test: venv  ## run the whole test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: venv  ## check style and types
 	$(BIN)/ruff check .

@@ -94,7 +94,7 @@ def test_quadrature_that_moves_with_its_end_can_fall() -> None:
 
 
 def test_order_between_bins_is_asked_for() -> None:
-    x, y, context = rows()
+    x, y, context = rows(4000)
     batch = Batch.of(x, context + 1, y, np.ones(len(x)))
 
     def gap(order: float) -> float:

@@ -9,7 +9,7 @@ from torch.nn.functional import embedding
 
 from etalage.layers.fm import agreement
 from etalage.layers.fused import has_kernels
-from etalage.layers.lookup import looked_up, read_rounded
+from etalage.layers.lookup import looked_up, read_at_once
 
 needs_kernels = pytest.mark.skipif(not has_kernels(), reason="numba compiles nothing here")
 
@@ -68,7 +68,8 @@ def test_what_is_read_in_one_sweep_is_what_operations_of_torch_give(
     tables = [torch.randn(int((sizes - 1).sum()) + 1, w) for w in (width, 1)][: 1 + has_terms]
     for table in tables:
         table[0] = 0
-    fields, terms, pairs = read_rounded(tables, codes, starts)
+    fields, terms, pairs = read_at_once(tables, codes, starts, torch.bfloat16)
+    assert torch.equal(read_at_once(tables, codes, starts, torch.float32)[0].bfloat16(), fields)
     ids = codes + starts * (codes > 0)
     vectors = embedding(ids, tables[0])
     assert torch.equal(fields, vectors.bfloat16())
@@ -81,4 +82,6 @@ def test_what_is_read_in_one_sweep_is_what_operations_of_torch_give(
 @pytest.mark.parametrize("code", [-1, 4])
 def test_a_code_out_of_range_is_an_error_and_not_what_lies_there(code: int) -> None:
     with pytest.raises(IndexError, match="out of range"):
-        read_rounded([torch.zeros(4, 2)], torch.tensor([[1], [code]]), torch.tensor([0]))
+        read_at_once(
+            [torch.zeros(4, 2)], torch.tensor([[1], [code]]), torch.tensor([0]), torch.float32
+        )

@@ -59,7 +59,7 @@ def judged_gate(h: Tensor, x: Tensor, order: Tensor) -> Tensor:
     from etalage.layers import kernels
 
     out = torch.empty_like(x)
-    arrays = (_array(h), _array(x), order.numpy(), _array(out))
+    arrays = (array_of(h), array_of(x), order.numpy(), array_of(out))
     in_team(lambda part: kernels.open_gate(*arrays, *part), parts_of(len(h)))
     return out
 
@@ -129,7 +129,7 @@ class _Activated(torch.autograd.Function):
     ) -> Any:
         sweep = _Sweep(h, norm, threshold)
         out = torch.empty_like(h)
-        sweep.run("activate", sweep.h, *sweep.line, sweep.seeds[0], *sweep.drop, _array(out))
+        sweep.run("activate", sweep.h, *sweep.line, sweep.seeds[0], *sweep.drop, array_of(out))
         ctx.sweep = sweep
         return out
 
@@ -138,9 +138,9 @@ class _Activated(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         sweep: _Sweep = ctx.sweep
         of_h = torch.empty_like(grad)
-        common = (sweep.h, *sweep.line, sweep.seeds[0], *sweep.drop, _array(grad.contiguous()))
+        common = (sweep.h, *sweep.line, sweep.seeds[0], *sweep.drop, array_of(grad.contiguous()))
         weights = sweep.norm_grads("activate_sums", common)
-        sweep.run("activate_back", *common, *sweep.back, _array(of_h))
+        sweep.run("activate_back", *common, *sweep.back, array_of(of_h))
         return of_h, *weights, None, None
 
 
@@ -153,9 +153,9 @@ class _Gated(torch.autograd.Function):
         sweep = _Sweep(h, norm, threshold)
         gates = np.empty((n_passes, *x.shape), np.float32)
         out = torch.empty(n_passes, *x.shape)
-        ctx.common = (sweep.h, _array(x.detach().contiguous()), order.numpy(), *sweep.line,
+        ctx.common = (sweep.h, array_of(x.detach().contiguous()), order.numpy(), *sweep.line,
                       sweep.seeds, *sweep.drop)  # fmt: skip
-        sweep.run("gate", *ctx.common, gates, _array(out))
+        sweep.run("gate", *ctx.common, gates, array_of(out))
         ctx.sweep, ctx.gates, ctx.dtype = sweep, gates, h.dtype
         return tuple(out.unbind(0))
 
@@ -163,11 +163,11 @@ class _Gated(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         sweep: _Sweep = ctx.sweep
-        grad = _array(torch.stack(grads))
+        grad = array_of(torch.stack(grads))
         of_h, of_x = torch.empty(sweep.h.shape, dtype=ctx.dtype), torch.empty(grads[0].shape)
         weights = sweep.norm_grads("gate_sums", (*ctx.common, grad))
         sweep.run(
-            "gate_back", *ctx.common, grad, ctx.gates, *sweep.back, _array(of_h), _array(of_x)
+            "gate_back", *ctx.common, grad, ctx.gates, *sweep.back, array_of(of_h), array_of(of_x)
         )
         return of_h, of_x, *weights, *[None] * 4
 
@@ -179,7 +179,7 @@ class _Sweep:
         from etalage.layers import kernels
 
         h = h.detach().contiguous()
-        self.h, self.has_norm, self.kernels = _array(h), norm is not None, kernels
+        self.h, self.has_norm, self.kernels = array_of(h), norm is not None, kernels
         self.n_rows, width = h.shape
         self.n_chunks = -(-self.n_rows // kernels.CHUNK)
         draws = torch.randint(2**32, (2,)).tolist()
@@ -197,9 +197,9 @@ class _Sweep:
         self.mean = sums / self.n_rows  # of h - p
         variance = np.maximum(squares / self.n_rows - self.mean**2, 0)
         self.deviation = np.sqrt(variance + norm.eps)
-        self.weight = _array(norm.weight.detach()).astype(np.float64)
+        self.weight = array_of(norm.weight.detach()).astype(np.float64)
         slope = self.weight / self.deviation
-        shift = _array(norm.bias.detach()) - self.mean * slope
+        shift = array_of(norm.bias.detach()) - self.mean * slope
         self.line = pivot, _single(slope), _single(shift)
         with torch.no_grad():
             momentum = norm.momentum or 0.0
@@ -241,7 +241,7 @@ def _weights(norm: nn.BatchNorm1d | None) -> tuple[Tensor | None, Tensor | None]
     return (None, None) if norm is None else (norm.weight, norm.bias)
 
 
-def _array(tensor: Tensor) -> NDArray[Any]:
+def array_of(tensor: Tensor) -> NDArray[Any]:
     """The same memory; bfloat16, which numpy does not have, as uint16."""
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(np.uint16)

@@ -63,12 +63,12 @@ def _load(row: Any, c: int) -> Any:
     """Entry c of a row as float32."""
 
 
-def _as_in(row: Any, value: Any) -> Any:
+def as_in(row: Any, value: Any) -> Any:
     """A float32 in the number format of a row."""
 
 
 @njit(inline="always", **OPTIONS)
-def to_bfloat16(value: Any) -> Any:
+def _to_bfloat16(value: Any) -> Any:
     """Rounds to the nearest, ties to even."""
     bits = np.float32(value).view(U)
     return np.uint16(U(bits + U(0x7FFF) + U(U(bits >> U(16)) & U(1))) >> U(16))
@@ -87,13 +87,13 @@ def _loads(row: Any, c: Any) -> Any:
     return single if isinstance(row.dtype, types.Float) else half
 
 
-@overload(_as_in, inline="always")
-def _as_ins(row: Any, value: Any) -> Any:
+@overload(as_in, inline="always")
+def as_ins(row: Any, value: Any) -> Any:
     def single(row: Any, value: Any) -> Any:
         return np.float32(value)
 
     def half(row: Any, value: Any) -> Any:
-        return to_bfloat16(value)
+        return _to_bfloat16(value)
 
     return single if isinstance(row.dtype, types.Float) else half
 
@@ -126,7 +126,7 @@ def activate(h: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any, scal
             z = (_load(row, c) - pivot[c]) * a[c] + s[c]
             z = ZERO if z <= ZERO else z
             kept = _byte(_hash(U(start + U(c))), 0) >= threshold
-            to[c] = _as_in(to, z * scale if kept else ZERO)
+            to[c] = as_in(to, z * scale if kept else ZERO)
 
 
 @njit(**OPTIONS)
@@ -158,7 +158,7 @@ def activate_back(h: Any, pivot: Any, a: Any, s: Any, seed: Any, threshold: Any,
             g = _load(back, c) * scale
             g = g if _byte(_hash(U(start + U(c))), 0) >= threshold else ZERO
             g = g if value * a[c] + s[c] > ZERO else ZERO
-            to[c] = _as_in(to, one[c] * g + slope[c] * value + three[c])
+            to[c] = as_in(to, one[c] * g + slope[c] * value + three[c])
 
 
 @njit(**OPTIONS)
@@ -290,4 +290,4 @@ def gate_back(h: Any, x: Any, order: Any, pivot: Any, a: Any, s: Any, seed: Any,
                 value = _load(row, k) - pr[k]
                 z, bits = value * ar[k] + sr[k], _hash(U(at + U(k)))
                 g = _gate_gradient(bits, threshold, g0[k], g1[k], two, z)
-                to[k] = _as_in(to, k1[k] * g + k2[k] * value + k3[k])
+                to[k] = as_in(to, k1[k] * g + k2[k] * value + k3[k])

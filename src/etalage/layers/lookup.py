@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding, embedding_bag
+
+from etalage.layers.fused import array_of
 
 
 def looked_up(tables: Sequence[Tensor], ids: Tensor) -> list[Tensor]:
@@ -25,33 +26,34 @@ def looked_up(tables: Sequence[Tensor], ids: Tensor) -> list[Tensor]:
     return list(_Lookup.apply(ids, *tables))
 
 
-def read_rounded(
-    tables: Sequence[Tensor], codes: Tensor, starts: Tensor
+def read_at_once(
+    tables: Sequence[Tensor], codes: Tensor, starts: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fields in bfloat16 (B, N, D), their first-order weights added up (B, 1), and what all pairs
-    of them agree (B,), in one sweep, for a network that judges.
+    """Fields (B, N, D), their first-order weights added up (B, 1), and what all pairs of them agree
+    (B,), in one sweep, where nothing learns.
 
     Args:
         tables: vectors (V, D), and, where a network has them, weights (V, 1).
         codes: whole (B, N), 0 where unknown.
         starts: row before each field's code 1, (N,).
+        dtype: of the fields, float32 or bfloat16.
     """
     from etalage.layers import lookup_kernels
 
     vectors, *weights = (table.detach().numpy() for table in tables)
     (b, n), d = codes.shape, vectors.shape[1]
-    fields = torch.empty(b, n, d, dtype=torch.bfloat16)
+    fields = torch.empty(b, n * d, dtype=dtype)
     terms, pairs = torch.empty(b, 1), torch.empty(b)
-    lookup_kernels.read_rounded(
+    lookup_kernels.read_at_once(
         codes.numpy(),
         starts.numpy(),
         vectors,
         weights[0][:, 0] if weights else vectors[:0, 0],
-        fields.view(torch.int16).numpy().view(np.uint16).reshape(b, n * d),
+        array_of(fields),
         terms[:, 0].numpy(),
         pairs.numpy(),
     )
-    return fields, terms, pairs
+    return fields.view(b, n, d), terms, pairs
 
 
 class _Lookup(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""How are the fields of many rows read at once, where they are only judged? One sweep for all three
+"""How are the fields of many rows read at once, where nothing learns? One sweep for all three
 things that a network wants of them; apart, each reads or writes every vector once more.
 
 Letters: B rows, N fields, D width, V rows of a table.
@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from etalage.layers.kernels import OPTIONS, ZERO, to_bfloat16
+from etalage.layers.kernels import OPTIONS, ZERO, as_in
 
 
 @njit(**OPTIONS)
-def read_rounded(codes: Any, starts: Any, table: Any, weights: Any, fields: Any, terms: Any,
+def read_at_once(codes: Any, starts: Any, table: Any, weights: Any, fields: Any, terms: Any,
                  pairs: Any) -> None:  # fmt: skip
     """Reads whole codes (B, N), each field's from its start (N,) on, 0 where unknown.
 
-    fields bfloat16 (B, N D): vectors of a table (V, D); terms (B,): weights (V,) added up, where
-    there are any; pairs (B,): Σ_{i<j} <v_i, v_j>.
+    fields (B, N D), float32 or bfloat16: vectors of a table (V, D); terms (B,): weights (V,) added
+    up, where there are any; pairs (B,): Σ_{i<j} <v_i, v_j>.
     """
     (n_rows, width), n_fields = table.shape, codes.shape[1]
     total = np.empty(width, np.float32)
@@ -42,7 +42,7 @@ def read_rounded(codes: Any, starts: Any, table: Any, weights: Any, fields: Any,
         to = fields[b]
         for c in range(n_fields * width):
             squares += row[c] * row[c]
-            to[c] = to_bfloat16(row[c])
+            to[c] = as_in(to, row[c])
         for n in range(n_fields):
             for d in range(width):
                 total[d] += row[n * width + d]

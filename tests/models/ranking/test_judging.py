@@ -14,7 +14,7 @@ from etalage.data.features import FeatureTable
 from etalage.data.formats.ctr import frappe
 from etalage.evaluate.classification import auc
 from etalage.layers.fused import has_kernels
-from etalage.layers.lookup import read_rounded
+from etalage.layers.lookup import read_at_once
 from etalage.models.ranking import network, network_ranker
 from etalage.models.ranking.rows import Rows
 from etalage.models.registry import build
@@ -54,7 +54,7 @@ def test_many_rows_are_scored_as_few_are(kind: str, monkeypatch: pytest.MonkeyPa
 def test_a_copy_for_judging_shares_the_tables_and_leaves_the_rest_alone() -> None:
     model = fitted("deepfm")
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
-    served = model.network.served(rounded=True)
+    served = model.network.scoring(rounded=True)
     assert [t.data_ptr() for t in served.tables] == [t.data_ptr() for t in model.network.tables]
     assert {m.linear.weight.dtype for m in served.deep} == {torch.bfloat16}
     assert served.out.weight.dtype == torch.float32, "logits keep their digits"
@@ -63,9 +63,9 @@ def test_a_copy_for_judging_shares_the_tables_and_leaves_the_rest_alone() -> Non
 
 
 @pytest.mark.skipif(not has_kernels(), reason="numba compiles nothing here")
-@pytest.mark.parametrize("kind", ["dnn", "wide_deep", "deepfm", "xdeepfm", "dcn", "dcn_v2"])
+@pytest.mark.parametrize("kind", ["fm", "dnn", "wide_deep", "deepfm", "xdeepfm", "dcn", "dcn_v2"])
 @pytest.mark.parametrize("n_numbers", [0, 2])
-def test_fields_are_read_rounded_where_maps_alone_read_them(
+def test_fields_are_read_at_once_and_rounded_where_maps_alone_read_them(
     kind: str, n_numbers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
@@ -77,15 +77,17 @@ def test_fields_are_read_rounded_where_maps_alone_read_them(
     )  # fmt: skip
     model = build({"kind": kind, "training": SHORT}, "ranker")
     model.fit(table)
-    exact, calls = model.score(table), []
+    exact, types = model.score(table), []
     monkeypatch.setattr(network_ranker, "FEWEST", 200)
     monkeypatch.setattr(network_ranker, "CACHE", 200)
-    monkeypatch.setattr(network, "read_rounded", lambda *a: calls.append(1) or read_rounded(*a))
+    monkeypatch.setattr(network, "read_at_once", lambda *a: types.append(a[3]) or read_at_once(*a))
+    np.testing.assert_allclose(model.score(table), exact, atol=2e-5)
     np.testing.assert_allclose(rounded(model, table), exact, atol=0.02 * np.abs(exact).max())
-    has_number_fields = n_numbers > 0 and kind in {"wide_deep", "deepfm"}
-    reads_at_once = kind not in {"xdeepfm", "dcn"} and not has_number_fields
-    assert len(calls) == 5 * reads_at_once
-    assert model.network.is_rounded is False
+    has_terms, is_half = kind not in {"dnn", "dcn", "dcn_v2"}, kind not in {"fm", "xdeepfm", "dcn"}
+    judged = [torch.bfloat16 if is_half else torch.float32] * 5 * (has_terms or is_half)
+    has_number_fields = n_numbers > 0 and has_terms
+    assert types == ([] if has_number_fields else [torch.float32] * 5 * has_terms + judged)
+    assert model.network.field_type is None
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("bfloat16", True), ("float32", False)])

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from etalage.data.features import FeatureTable
 from etalage.layers.fm import Additive
 from etalage.layers.fused import has_kernels
-from etalage.layers.lookup import looked_up, read_rounded
+from etalage.layers.lookup import looked_up, read_at_once
 from etalage.layers.mlp import Logit
 from etalage.layers.norm import Foldable
 from etalage.models.ranking.looked import Looked, mean_of_taken
@@ -126,8 +126,8 @@ class RankingNetwork(nn.Module, ABC):
     reads_rounded = False
     """Whether it may judge by fields in bfloat16: where maps, which round them, are what reads
     them."""
-    is_rounded = False
-    """Whether this is a copy that judges in bfloat16."""
+    field_type: torch.dtype | None = None
+    """Of a copy that only scores here: in which its fields are read, at once."""
     touched: TouchedAdam | None = None
     """What hands out rows of the tables while they are trained by touch."""
 
@@ -170,8 +170,10 @@ class RankingNetwork(nn.Module, ABC):
         categories whole (B, F); numbers float (B, M); history whole (B, L), or (1, L) where it is
         the same for all rows; bags whole (B, W).
         """
-        if self.is_rounded and self.reads_rounded and history is None and bags is None:
-            fields, terms, pairs = read_rounded([*self.tables], categories, self.starts)
+        if self.field_type is not None and history is None and bags is None:
+            fields, terms, pairs = read_at_once(
+                [*self.tables], categories, self.starts, self.field_type
+            )
             no_past = numbers.new_zeros(len(numbers), 0, self.width)
             return Looked(fields, numbers, terms, no_past, no_past[:, :, 0].bool(), pairs)
         ids = categories + self.starts * (categories > 0)  # (B, F)
@@ -241,24 +243,32 @@ class RankingNetwork(nn.Module, ABC):
         """Logits of two passes that drop different things; what they share is computed once."""
         return self.read(x), self.read(x)
 
-    def served(self, *, rounded: bool = False) -> RankingNetwork:
-        """A copy for judging, with the same answers: batch norms are in the maps before them.
+    def served(self) -> RankingNetwork:
+        """A copy with the same answers: batch norms are in the maps before them.
 
         It shares the tables, which may be most of the memory there is.
-
-        Args:
-            rounded: whether maps are held in bfloat16; autocast would round them at every batch.
         """
         served = copy.deepcopy(self, {id(part): part for part in (self.tables, self.touched)})
         for module in served.modules():
             if isinstance(module, Foldable):
                 module.fold()
-        for module in served.modules():
+        return served
+
+    def scoring(self, *, rounded: bool) -> RankingNetwork:
+        """A copy as is served, for this process alone: what can be is read at once.
+
+        Args:
+            rounded: whether maps are held in bfloat16; autocast would round them at every batch.
+        """
+        copied, is_half = self.served(), rounded and self.reads_rounded
+        pays = is_half or self.first_order  # vectors alone, as they are, are as soon read by torch
+        on_cpu = self.starts.device.type == "cpu"
+        if pays and on_cpu and not len(self.number_tables) and has_kernels():
+            copied.field_type = torch.bfloat16 if is_half else torch.float32
+        for module in copied.modules():
             if rounded and isinstance(module, nn.Linear) and not isinstance(module, Logit):
                 module.bfloat16()
-        on_cpu = self.starts.device.type == "cpu" and not len(self.number_tables)
-        served.is_rounded = rounded and on_cpu and has_kernels()
-        return served
+        return copied
 
     def forward(
         self,

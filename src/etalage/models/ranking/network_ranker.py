@@ -124,7 +124,7 @@ class NetworkRanker(Ranker):
             entries = CACHE // (2 if self._rounds else 4)
             size, run = min(max(entries // network.widest, FEWEST), MOST), in_team
         if len(table) > size:  # for less, a copy costs more than it spares
-            network = network.served(rounded=self._rounds)
+            network = network.scoring(rounded=self._rounds)
         rows, logits = Rows(table, device), torch.empty(len(table), device=device)
 
         def work(part: Part) -> None:
