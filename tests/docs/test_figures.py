@@ -351,11 +351,14 @@ def test_what_mem0_costs_beside_ours_is_what_was_recorded(newest: dict[str, dict
             assert f"{record['value']:.0f}" == figure
 
 
+LOGS = {"Amazon Beauty": "beauty", "Amazon Books": "books", "MovieLens-1M": "movies"}
+
+
 def test_the_quality_of_autograph_is_what_was_recorded(newest: dict[str, dict]) -> None:
     page = (ROOT / "docs/systems/autograph.md").read_text(encoding="utf-8")
     lines = 0
     for part in page.split("<!-- quality -->")[1].split("<!-- end of quality -->")[0].split("\n\n"):
-        log = "beauty" if "Beauty" in part else "books"
+        log = next(log for name, log in LOGS.items() if name in part)
         split = "global time" if "cut by time" in part else "leave one out"
         for name, recall, ndcg, seeds in re.findall(
             r"^\| ([^|]+) \| (\.\d+) \| (\.\d+)[^|]* \| (\d) \|", part, re.MULTILINE
