@@ -1,4 +1,5 @@
-"""The way back of a look-up is that of a plain embedding, to the bit; so is what a judge reads."""
+"""The way back of a look-up is that of a plain embedding, to the bit; so is what a judge reads of
+vectors."""
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_what_is_read_in_one_sweep_is_what_operations_of_torch_give(
     vectors = embedding(ids, tables[0])
     assert torch.equal(fields, vectors.bfloat16())
     torch.testing.assert_close(pairs, agreement(vectors), rtol=1e-4, atol=1e-4)
-    expected = embedding(ids, tables[1]).sum(1) if has_terms else torch.zeros(n_rows, 1)
+    expected = embedding(ids, tables[1]).sum(1) if has_terms else torch.zeros(n_rows, 0)
     torch.testing.assert_close(terms, expected)
 
 

@@ -63,11 +63,11 @@ def measures(
     noise = np.sqrt(np.add.reduceat((w * p * (1 - p))[order], starts))
     counts = np.add.reduceat(w[order], starts)
     rates = np.add.reduceat((w * y)[order], starts) / counts
-    overall = np.average(y, weights=w)
+    overall = w @ y / total
     kuiper, chance = _kuiper(p[order], y[order], w[order])
     found = {
         "log_loss": log_loss(p, y, w),
-        "brier": float(np.average((p - y) ** 2, weights=w)),
+        "brier": float(w @ (p - y) ** 2 / total),
         "ece": float(np.abs(gap).sum() / total),
         "ece_floor": float(np.sqrt(2 / np.pi) * noise.sum() / total),
         "mce": float(np.abs(gap / counts).max()),
@@ -78,7 +78,7 @@ def measures(
         "uncertainty": float(overall * (1 - overall)),
     }
     if y.any():
-        found["pcoc"] = float((w * p).sum() / (w * y).sum())
+        found["pcoc"] = float(w @ p / (w @ y))
     if 0 < y.sum() < len(y) and np.ptp(cut) > 0:
         (slope,), found["intercept"] = logistic(log_odds(cut)[:, None], y, w)
         found["slope"] = float(slope)
@@ -91,7 +91,7 @@ def log_loss(
     """Mean of -log of the probability of what happened."""
     p, y, w = checked_weighted(probabilities, clicks, weights)
     p = np.clip(p, TINY, 1 - TINY)
-    # no product of vectors: it would wake BLAS, whose threads then spin beside those that judge
+    # no product of vectors: numpy's BLAS would wake its threads, which spin beside those that judge
     return float(-np.average(np.where(y == 1, np.log(p), np.log1p(-p)), weights=w))
 
 

@@ -88,7 +88,7 @@ def _loads(row: Any, c: Any) -> Any:
 
 
 @overload(as_in, inline="always")
-def as_ins(row: Any, value: Any) -> Any:
+def _as_ins(row: Any, value: Any) -> Any:
     def single(row: Any, value: Any) -> Any:
         return np.float32(value)
 

@@ -29,8 +29,8 @@ def looked_up(tables: Sequence[Tensor], ids: Tensor) -> list[Tensor]:
 def read_at_once(
     tables: Sequence[Tensor], codes: Tensor, starts: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fields (B, N, D), their first-order weights added up (B, 1), and what all pairs of them agree
-    (B,), in one sweep, where nothing learns.
+    """Fields (B, N, D), their first-order weights added up (B, 1), or (B, 0) without any, and what
+    all pairs of them agree (B,), in one sweep, where nothing learns.
 
     Args:
         tables: vectors (V, D), and, where a network has them, weights (V, 1).
@@ -42,6 +42,9 @@ def read_at_once(
 
     vectors, *weights = (table.detach().numpy() for table in tables)
     (b, n), d = codes.shape, vectors.shape[1]
+    # the kernel reads both without looking
+    assert n == len(starts)
+    assert all(len(table) == len(vectors) for table in weights)
     fields = torch.empty(b, n * d, dtype=dtype)
     terms, pairs = torch.empty(b, 1), torch.empty(b)
     lookup_kernels.read_at_once(
@@ -53,7 +56,7 @@ def read_at_once(
         terms[:, 0].numpy(),
         pairs.numpy(),
     )
-    return fields.view(b, n, d), terms, pairs
+    return fields.view(b, n, d), terms[:, : len(weights)], pairs
 
 
 class _Lookup(torch.autograd.Function):

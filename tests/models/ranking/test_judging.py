@@ -34,6 +34,16 @@ def fitted(kind: str):
     return model
 
 
+def without_history(n: int, n_numbers: int) -> FeatureTable:
+    rng = np.random.default_rng(0)
+    codes, numbers = rng.integers(0, 5, (n, 3)), rng.normal(size=(n, n_numbers))
+    clicks = (codes[:, 0] + codes[:, 1] + rng.normal(size=n) > 4).astype(np.int8)
+    return FeatureTable(
+        dict.fromkeys("abc", 5), codes.astype(np.int32), ("x", "y")[:n_numbers],
+        numbers.astype(np.float32), clicks,
+    )  # fmt: skip
+
+
 def rounded(model, table) -> np.ndarray:
     with pytest.MonkeyPatch.context() as patch, torch.autocast("cpu", enabled=False):
         patch.setattr(network_ranker, "rounds", lambda *_: True)
@@ -68,13 +78,7 @@ def test_a_copy_for_judging_shares_the_tables_and_leaves_the_rest_alone() -> Non
 def test_fields_are_read_at_once_and_rounded_where_maps_alone_read_them(
     kind: str, n_numbers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rng = np.random.default_rng(0)
-    codes, numbers = rng.integers(0, 5, (900, 3)), rng.normal(size=(900, n_numbers))
-    clicks = (codes[:, 0] + codes[:, 1] + rng.normal(size=900) > 4).astype(np.int8)
-    table = FeatureTable(
-        dict.fromkeys("abc", 5), codes.astype(np.int32), ("x", "y")[:n_numbers],
-        numbers.astype(np.float32), clicks,
-    )  # fmt: skip
+    table = without_history(900, n_numbers)
     model = build({"kind": kind, "training": SHORT}, "ranker")
     model.fit(table)
     exact, types = model.score(table), []
@@ -83,11 +87,35 @@ def test_fields_are_read_at_once_and_rounded_where_maps_alone_read_them(
     monkeypatch.setattr(network, "read_at_once", lambda *a: types.append(a[3]) or read_at_once(*a))
     np.testing.assert_allclose(model.score(table), exact, atol=2e-5)
     np.testing.assert_allclose(rounded(model, table), exact, atol=0.02 * np.abs(exact).max())
-    has_terms, is_half = kind not in {"dnn", "dcn", "dcn_v2"}, kind not in {"fm", "xdeepfm", "dcn"}
+    has_terms, is_half = (
+        kind not in {"dnn", "dcn", "dcn_v2"},
+        kind in {"dnn", "wide_deep", "deepfm"},
+    )
     judged = [torch.bfloat16 if is_half else torch.float32] * 5 * (has_terms or is_half)
     has_number_fields = n_numbers > 0 and has_terms
     assert types == ([] if has_number_fields else [torch.float32] * 5 * has_terms + judged)
     assert model.network.field_type is None
+    copied = model.network.scoring(rounded=True)
+    blocks = torch.from_numpy(table.categories), torch.from_numpy(table.numbers)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        at_once = copied(*blocks)
+        copied.field_type = None
+        torch.testing.assert_close(at_once, copied(*blocks), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(not has_kernels(), reason="numba compiles nothing here")
+def test_threads_that_read_at_once_read_the_same() -> None:
+    table, scores = without_history(50_000, 0), []
+    model = build({"kind": "fm", "training": SHORT}, "ranker")
+    model.fit(table)
+    n_threads = torch.get_num_threads()
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            scores.append(model.score(table))
+    finally:
+        torch.set_num_threads(n_threads)
+    np.testing.assert_array_equal(*scores)
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("bfloat16", True), ("float32", False)])

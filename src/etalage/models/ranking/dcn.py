@@ -59,7 +59,6 @@ class DCNV2Network(DCNNetwork):
     """The same with a whole matrix a cross layer."""
 
     cross_type = CrossStack
-    reads_rounded = True
 
 
 class DCN(NetworkRanker):

@@ -38,8 +38,6 @@ class DeepFMConfig(DeepConfig):
 class DNNNetwork(RankingNetwork):
     """Deep layers over all columns; what stands beside them shares the tables."""
 
-    reads_rounded = True
-
     def __init__(
         self, columns: Columns, config: DeepConfig, *, has_wide_part: bool = False
     ) -> None:
@@ -48,6 +46,7 @@ class DNNNetwork(RankingNetwork):
         )
         self.deep = MLP(self.n_columns, config.hidden, config.dropout, batch_norm=config.batch_norm)
         self.out = Logit(self.deep.n_out)
+        self.reads_rounded = bool(config.hidden)  # without a layer, the logit reads the fields
 
     def read(self, x: Looked) -> Tensor:
         logits: Tensor = self.out(self.deep(x.columns))

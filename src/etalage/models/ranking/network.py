@@ -124,8 +124,7 @@ class RankingNetwork(nn.Module, ABC):
     starts: Tensor  # (F,) row before each field's code 1
     out: Logit | Additive
     reads_rounded = False
-    """Whether it may judge by fields in bfloat16: where maps, which round them, are what reads
-    them."""
+    """Whether it may judge by fields in bfloat16: where only maps, which round them, read them."""
     field_type: torch.dtype | None = None
     """Of a copy that only scores here: in which its fields are read, at once."""
     touched: TouchedAdam | None = None

@@ -29,12 +29,11 @@ class XDeepFMConfig(DeepConfig):
 class XDeepFMNetwork(WideDeepNetwork):
     """Weights that add up, a compressed interaction network and a deep one."""
 
-    reads_rounded = False
-
     def __init__(self, columns: Columns, config: XDeepFMConfig) -> None:
         super().__init__(columns, config)
         self.cin = CIN(self.n_fields, config.cin)
         self.cin_out = Logit(self.cin.n_out, bias=False)
+        self.reads_rounded = False  # the products read the fields, too
 
     @property
     def widest(self) -> int:

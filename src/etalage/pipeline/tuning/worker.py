@@ -110,19 +110,20 @@ def _try(study: optuna.Study, recipe: Recipe, subject: Subject, folder: Path, th
 
     so_far = dict(trial.user_attrs.get(SO_FAR, ()))
 
-    def is_beaten(epochs: int, best: float) -> bool:
+    def told(epochs: int, best: float) -> bool:
+        """Whether a trial falls behind by what it shows; all tell it, to be held against."""
         trial.report(best, epochs)
-        return trial.should_prune()  # asked of all: others are held against them
+        return trial.should_prune()
 
     def report(epochs: int, best: float) -> None:
         if epochs in so_far:  # judged again after a kill
             return
-        if is_beaten(epochs, best) and place.name != FIRST:
+        if told(epochs, best) and place.name != FIRST:
             raise optuna.TrialPruned
 
     try:
         for epochs, best in so_far.items():
-            is_beaten(epochs, best)  # not ended here: it went past these epochs before the kill
+            told(epochs, best)  # it was not ended there before the kill, and is not now
         value, fit = subject.fit(laid_over(recipe, values), place, threads, report)
         trial.set_user_attr("seconds", fit.seconds)
         trial.set_user_attr("best_epoch", fit.best_epoch)
